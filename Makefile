@@ -1,0 +1,65 @@
+# make run and make test do everything, also on a machine that has no more than Go and make.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+VERSION := 0.1.0
+COMMIT := $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
+ARCH := $(subst aarch64,arm64,$(shell uname -m))
+
+# The Go tool's environment: flags for cgo, build tags, and where the libraries lie.
+ENV := source native/env.sh;
+# bin/sightd finds its libraries beside itself, in the checkout that it was built in, or where the package puts them.
+rpath = -Wl,-rpath,\$$ORIGIN/lib:\$$ORIGIN/$(1):/usr/lib/sightd
+ldflags = -X main.version=$(VERSION) -X main.commit=$(COMMIT) -extldflags '$(call rpath,$(1))'
+
+.PHONY: help run test build native arm64 test-arm64 model peers bench fuzz lint clean
+
+help: ## tell what there is
+	@echo "sightd $(VERSION). Start with: make run"
+	@sed -nE 's/^([a-z0-9-]+):.*## (.*)/  make \1|\2/p' Makefile | column -t -s '|'
+
+run: build ## build, watch ./inbox, classify two drawn pictures and what you drop there; labels on mqtt://127.0.0.1:1883
+	bin/sightd run --sample
+
+build: native ## build bin/sightd
+	@$(ENV) go build -trimpath -ldflags "$(call ldflags,../native/$(ARCH)/lib)" -o bin/sightd ./cmd/sightd
+
+test: native ## run all tests, with the race detector and without
+	@native/packages.sh mosquitto:mosquitto
+	@$(ENV) go test -race -timeout 20m ./...
+	@$(ENV) go test -timeout 20m ./...
+
+native: ## fetch the native parts: TensorFlow Lite, OpenCV
+	@native/packages.sh go:golang gcc:gcc g++:g++ git:git
+	@native/fetch.sh $(ARCH)
+
+arm64: ## cross-build bin/arm64/sightd for Raspberry Pi and Jetson
+	@native/packages.sh aarch64-linux-gnu-g++:g++-aarch64-linux-gnu
+	@native/fetch.sh arm64
+	@export TARGET=arm64; $(ENV) go build -trimpath -ldflags "$(call ldflags,../../native/arm64/lib)" -o bin/arm64/sightd ./cmd/sightd
+
+test-arm64: native arm64 ## run the arm64 binary on this machine, emulated
+	@native/packages.sh qemu-aarch64-static:qemu-user-static
+	@$(ENV) SIGHTD_ARM64=$(CURDIR)/bin/arm64/sightd go test -count=1 -v -run TestArm64 ./testbench
+
+model: build ## remake models/ from the weights in ../shared
+	bin/sightd export ../shared/weights/googlenet_imagenette.pth -o models/googlenet_imagenette.tflite \
+		--name googlenet-imagenette-int8 --labels ../shared/weights/imagenette_labels.txt --size 160 --features \
+		--calibration ../shared/images/imagenette/calibration --eval ../shared/images/imagenette/val
+
+peers: build ## compare with other programs that run the model; installs Python packages into .venv
+	@native/packages.sh python3:python3 python3-venv-check:python3-venv
+	@testbench/peers.sh
+
+bench: native ## run the benchmarks
+	@$(ENV) go test -run '^$$' -bench . -benchtime 1s ./...
+
+fuzz: native ## fuzz every parser, FUZZTIME (10s) each
+	@$(ENV) testbench/fuzz.sh $${FUZZTIME:-10s}
+
+lint: native ## gofmt, vet, staticcheck, go mod tidy -diff
+	@$(ENV) .ci/lint.sh
+
+clean: ## remove what was built and fetched
+	rm -rf bin native/x86_64 native/arm64 .venv

@@ -1,0 +1,23 @@
+module sightd
+
+go 1.25.0
+
+require (
+	github.com/eclipse/paho.mqtt.golang v1.5.1
+	github.com/fsnotify/fsnotify v1.10.1
+	github.com/goccy/go-yaml v1.19.2
+	github.com/google/flatbuffers v25.12.19+incompatible
+	github.com/gorilla/websocket v1.5.3
+	github.com/mattn/go-tflite v1.0.5
+	github.com/mochi-mqtt/server/v2 v2.7.9
+	github.com/oklog/ulid/v2 v2.1.2
+	gocv.io/x/gocv v0.43.0
+	golang.org/x/sync v0.18.0
+	golang.org/x/sys v0.38.0
+)
+
+require (
+	github.com/mattn/go-pointer v0.0.1 // indirect
+	github.com/rs/xid v1.4.0 // indirect
+	golang.org/x/net v0.44.0 // indirect
+)
