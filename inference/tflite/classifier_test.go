@@ -1,0 +1,280 @@
+package tflite
+
+import (
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+
+	"sightd/inference"
+	"sightd/models"
+	"sightd/preprocess"
+)
+
+// openDefault opens the embedded model.
+func openDefault(t testing.TB, opts inference.Options) *Classifier {
+	t.Helper()
+	data, _, err := models.Default()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := OpenBytes(data, opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return c
+}
+
+// run makes the function that inference.Prove wants.
+func run(c *Classifier) func(scores []float32, pixels []byte) error {
+	in := preprocess.Input{Height: c.Spec().Input.Shape[1], Width: c.Spec().Input.Shape[2], Type: c.Spec().Input.Type}
+	return func(scores []float32, pixels []byte) error {
+		if err := in.Fill(c.Input(), pixels); err != nil {
+			return err
+		}
+		if err := c.Invoke(); err != nil {
+			return err
+		}
+		return c.Output(0, scores)
+	}
+}
+
+func TestSpec(t *testing.T) {
+	c := openDefault(t, inference.Options{})
+	spec := c.Spec()
+	in := spec.Input
+	if in.Type != inference.Int8 || !slices.Equal(in.Shape, []int{1, 160, 160, 3}) || in.ZeroPoint != -1 ||
+		math.Abs(float64(in.Scale)-1/127.5) > 1e-9 {
+		t.Errorf("input: got %s, want INT8 [1,160,160,3] scale 1/127.5 zero point -1", in)
+	}
+	if len(c.Input()) != in.ByteSize() {
+		t.Errorf("input memory: got %d bytes, want %d", len(c.Input()), in.ByteSize())
+	}
+	var shapes []string
+	for _, o := range spec.Outputs {
+		shapes = append(shapes, o.String())
+	}
+	if got, want := strings.Join(shapes, "; "), "FLOAT32 [1,10]; FLOAT32 [1,1024]"; got != want {
+		t.Errorf("outputs: got %s, want %s", got, want)
+	}
+}
+
+func TestDelegates(t *testing.T) {
+	_, card, err := models.Default()
+	if err != nil {
+		t.Fatal(err)
+	}
+	goldens, err := card.Goldens()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		ask     inference.Delegate
+		threads int
+		want    inference.Delegate
+		taken   int
+	}{
+		{inference.Auto, 0, inference.XNNPACK, 85},
+		{"", 1, inference.XNNPACK, 85},
+		{inference.XNNPACK, 3, inference.XNNPACK, 85},
+		{inference.CPU, 2, inference.CPU, 0},
+	} {
+		t.Run(fmt.Sprintf("%s/%d", test.ask, test.threads), func(t *testing.T) {
+			c := openDefault(t, inference.Options{Delegate: test.ask, Threads: test.threads})
+			d := c.Delegation()
+			if d.Delegate != test.want || d.Total != 85 || d.Taken != test.taken || d.Reason != "" {
+				t.Errorf("delegation: got %+v, want %s with %d of 85 nodes", d, test.want, test.taken)
+			}
+			if test.want == inference.XNNPACK && len(d.Rest) != 0 {
+				t.Errorf("left to built-in kernels: %v", d.Rest)
+			}
+			if test.threads > 0 && c.Threads() != test.threads {
+				t.Errorf("threads: got %d, want %d", c.Threads(), test.threads)
+			}
+			if err := inference.Prove(goldens, card.Golden.Tolerance, run(c)); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// TestSwappedChannels shows that the golden inputs notice what they are there for.
+func TestSwappedChannels(t *testing.T) {
+	_, card, err := models.Default()
+	if err != nil {
+		t.Fatal(err)
+	}
+	goldens, err := card.Goldens()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, g := range goldens {
+		for i := 0; i < len(g.Pixels); i += 3 {
+			g.Pixels[i], g.Pixels[i+2] = g.Pixels[i+2], g.Pixels[i]
+		}
+	}
+	err = inference.Prove(goldens, card.Golden.Tolerance, run(openDefault(t, inference.Options{})))
+	if err == nil {
+		t.Error("golden inputs with red and blue exchanged pass, want an error")
+	}
+}
+
+func TestOpenErrors(t *testing.T) {
+	data, _, err := models.Default()
+	if err != nil {
+		t.Fatal(err)
+	}
+	damaged := slices.Clone(data)
+	for i := 8; i < 64; i++ {
+		damaged[i] = 0xff
+	}
+	for _, test := range []struct {
+		name string
+		data []byte
+		opts inference.Options
+		want string
+	}{
+		{"empty", nil, inference.Options{}, "not a TensorFlow Lite model"},
+		{"other file", []byte("\xff\xd8\xff\xe0 not a model"), inference.Options{}, "not a TensorFlow Lite model"},
+		{"cut", data[:1000], inference.Options{}, "not a TensorFlow Lite model: the library's verifier refused it"},
+		{"damaged", damaged, inference.Options{}, "not a TensorFlow Lite model: the library's verifier refused it"},
+		{"delegate", data, inference.Options{Delegate: "gpu"}, `want auto, cpu or xnnpack, have "gpu"`},
+		{"threads", data, inference.Options{Threads: 65}, "threads: want 0 (chosen by sightd) to 64, have 65"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			c, err := OpenBytes(test.data, test.opts)
+			if err == nil {
+				c.Close() // the test has failed anyway
+				t.Fatal("got a classifier, want an error")
+			}
+			if !strings.Contains(err.Error(), test.want) {
+				t.Errorf("got error %q, want one with %q", err, test.want)
+			}
+		})
+	}
+	if _, err := Open(filepath.Join(t.TempDir(), "none.tflite"), inference.Options{}); err == nil || !strings.Contains(err.Error(), "none.tflite") {
+		t.Errorf("open a missing file: got error %v, want one with its name", err)
+	}
+}
+
+func TestOutputErrors(t *testing.T) {
+	c := openDefault(t, inference.Options{})
+	if err := c.Output(0, make([]float32, 9)); err == nil {
+		t.Error("output 0 into 9 values: want an error")
+	}
+	if err := c.Output(2, make([]float32, 10)); err == nil {
+		t.Error("output 2: want an error")
+	}
+	if err := c.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Invoke(); err == nil {
+		t.Error("Invoke after Close: want an error")
+	}
+	if err := c.Output(0, make([]float32, 10)); err == nil {
+		t.Error("Output after Close: want an error")
+	}
+}
+
+func TestNoAllocations(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector allocates")
+	}
+	c := openDefault(t, inference.Options{})
+	scores := make([]float32, 10)
+	got := testing.AllocsPerRun(20, func() {
+		if err := c.Invoke(); err != nil {
+			t.Error(err)
+		}
+		if err := c.Output(0, scores); err != nil {
+			t.Error(err)
+		}
+	})
+	if got != 0 {
+		t.Errorf("Invoke and Output allocate %g times on the Go heap, want 0", got)
+	}
+}
+
+// TestNoLeak opens and closes the model 100 times: descriptors stay the same, and memory grows by less than one copy of the model.
+func TestNoLeak(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector keeps memory")
+	}
+	data, _, err := models.Default()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cycle := func(n int) {
+		for i := range n {
+			delegate := []inference.Delegate{inference.XNNPACK, inference.CPU}[i%2]
+			c, err := OpenBytes(data, inference.Options{Delegate: delegate, Threads: 2})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := c.Invoke(); err != nil {
+				t.Fatal(err)
+			}
+			if err := c.Close(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	cycle(20)
+	memory, files, goroutines := resident(t), descriptors(t), runtime.NumGoroutine()
+	cycle(100)
+	if grown := resident(t) - memory; grown >= int64(len(data)) {
+		t.Errorf("memory grew by %d bytes over 100 openings, want less than %d", grown, len(data))
+	}
+	if now := descriptors(t); now != files {
+		t.Errorf("descriptors: %d before, %d after", files, now)
+	}
+	if now := runtime.NumGoroutine(); now != goroutines {
+		t.Errorf("goroutines: %d before, %d after", goroutines, now)
+	}
+}
+
+// resident is the process's resident set in bytes.
+func resident(t *testing.T) int64 {
+	t.Helper()
+	data, err := os.ReadFile("/proc/self/statm")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var total, pages int64
+	if _, err := fmt.Sscan(string(data), &total, &pages); err != nil {
+		t.Fatal(err)
+	}
+	return pages * int64(os.Getpagesize())
+}
+
+func descriptors(t *testing.T) int {
+	t.Helper()
+	entries, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(entries)
+}
+
+func BenchmarkInvoke(b *testing.B) {
+	for _, delegate := range []inference.Delegate{inference.XNNPACK, inference.CPU} {
+		b.Run(string(delegate), func(b *testing.B) {
+			c := openDefault(b, inference.Options{Delegate: delegate})
+			b.ReportAllocs()
+			for b.Loop() {
+				if err := c.Invoke(); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
