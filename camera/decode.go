@@ -81,6 +81,11 @@ func (d *Decoder) ReadFile(f *os.File) (gocv.Mat, picture.Header, error) {
 	if err := d.read(f); err != nil {
 		return gocv.Mat{}, picture.Header{}, err
 	}
+	return d.decodeRead()
+}
+
+// decodeRead decodes what was read to d.file.
+func (d *Decoder) decodeRead() (gocv.Mat, picture.Header, error) {
 	header, err := picture.Inspect(d.file, d.limits)
 	if err != nil {
 		return gocv.Mat{}, header, err
