@@ -1,0 +1,121 @@
+package graph
+
+import (
+	"bufio"
+	"encoding/binary"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"sightd/export/weights"
+)
+
+// stored is a tensor of a state dict that a test writes. Without data it is zeros.
+type stored struct {
+	name  string
+	shape []int
+	data  []float32
+}
+
+func (s *stored) size() int {
+	n := 1
+	for _, d := range s.shape {
+		n *= d
+	}
+	return n
+}
+
+// stateDict gives the tensors that GoogLeNet wants, all zeros.
+func stateDict(classes int) []stored {
+	var tensors []stored
+	for _, w := range Wants() {
+		shape := slices.Clone(w.Shape)
+		for i := range shape {
+			if shape[i] == weights.Classes {
+				shape[i] = classes
+			}
+		}
+		tensors = append(tensors, stored{name: w.Name, shape: shape})
+	}
+	return tensors
+}
+
+// find gives the tensor of that name.
+func find(t testing.TB, tensors []stored, name string) *stored {
+	t.Helper()
+	i := slices.IndexFunc(tensors, func(s stored) bool { return s.name == name })
+	if i < 0 {
+		t.Fatalf("no tensor %s", name)
+	}
+	return &tensors[i]
+}
+
+// open writes the tensors as a safetensors file, zeros as a hole, and opens it.
+func open(t testing.TB, tensors []stored) *weights.Set {
+	t.Helper()
+	type entry struct {
+		Type    string `json:"dtype"`
+		Shape   []int  `json:"shape"`
+		Offsets [2]int `json:"data_offsets"`
+	}
+	header, end := map[string]entry{}, 0
+	for _, s := range tensors {
+		header[s.name] = entry{"F32", s.shape, [2]int{end, end + 4*s.size()}}
+		end += 4 * s.size()
+	}
+	text, err := json.Marshal(header)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "googlenet.safetensors")
+	if err := os.WriteFile(path, append(binary.LittleEndian.AppendUint64(nil, uint64(len(text))), text...), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(path, int64(8+len(text)+end)); err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range tensors {
+		if s.data == nil {
+			continue
+		}
+		if _, err := f.Seek(int64(8+len(text)+header[s.name].Offsets[0]), 0); err != nil {
+			t.Fatal(err)
+		}
+		w := bufio.NewWriter(f)
+		if err := binary.Write(w, binary.LittleEndian, s.data); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.Flush(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	set, err := weights.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := set.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return set
+}
+
+// googLeNet builds the network of tensors.
+func googLeNet(t testing.TB, tensors []stored, size int) *Graph {
+	t.Helper()
+	g, err := GoogLeNet(open(t, tensors), size)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return g
+}

@@ -1,0 +1,42 @@
+// Package models holds sightd's default model, embedded in the binary: GoogLeNet for ten classes of everyday things, its
+// labels and its card. It opens no model; package daemon does. The subpackage drawn draws the pictures that prove it.
+package models
+
+import (
+	"crypto/sha256"
+	_ "embed"
+	"encoding/hex"
+	"fmt"
+)
+
+//go:embed googlenet_imagenette.tflite
+var defaultModel []byte
+
+//go:embed googlenet_imagenette.json
+var defaultCard []byte
+
+// Default gives the embedded model's .tflite file, which must not be changed, and its card.
+func Default() ([]byte, *Card, error) {
+	card, err := ParseCard(defaultCard)
+	if err != nil {
+		return nil, nil, fmt.Errorf("open the default model: %w", err)
+	}
+	if err := card.Matches(defaultModel); err != nil {
+		return nil, nil, fmt.Errorf("open the default model: %w", err)
+	}
+	return defaultModel, card, nil
+}
+
+// Matches says whether the card is that of a file, by the file's sha256.
+func (c *Card) Matches(file []byte) error {
+	if have := Sum(file); have != c.File.SHA256 {
+		return fmt.Errorf("match model card: it is for the file with sha256 %s, this one has %s", c.File.SHA256, have)
+	}
+	return nil
+}
+
+// Sum is a file's sha256 as cards state it, in lower-case hexadecimal.
+func Sum(file []byte) string {
+	sum := sha256.Sum256(file)
+	return hex.EncodeToString(sum[:])
+}
