@@ -1,0 +1,6 @@
+//go:build race
+
+package export
+
+// raceEnabled: what takes seconds without the race detector takes minutes with it.
+const raceEnabled = true
