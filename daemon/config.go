@@ -1,0 +1,163 @@
+package daemon
+
+import (
+	_ "embed"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/goccy/go-yaml"
+)
+
+// Config is the whole configuration. Default fills it, Load lays a file and the environment over that. Relative paths
+// in it are relative to the working directory, not to the file's folder.
+type Config struct {
+	Version  int            `yaml:"version"`   // of the configuration's format: 1
+	Name     string         `yaml:"name"`      // of this board, 1 to 64 of a-z 0-9 _ -; "": from the host's name
+	StateDir string         `yaml:"state_dir"` // folder for what must survive a restart
+	Model    ModelConfig    `yaml:"model"`
+	MQTT     MQTTConfig     `yaml:"mqtt"`
+	Sources  []SourceConfig `yaml:"sources"` // 1 to 64, with different names; a file's list replaces the default
+	Decide   DecideConfig   `yaml:"decide"`
+	Limits   LimitsConfig   `yaml:"limits"`
+	Log      LogConfig      `yaml:"log"`
+}
+
+// ModelConfig says which network to run, and how.
+type ModelConfig struct {
+	Path     string `yaml:"path"`     // of a .tflite file; "": the embedded model
+	Labels   string `yaml:"labels"`   // file with one label a line; "": those inside the model
+	Delegate string `yaml:"delegate"` // auto, cpu or xnnpack
+	Threads  int    `yaml:"threads"`  // 1 to 64; 0: sightd chooses
+}
+
+// MQTTConfig says where the messages go.
+type MQTTConfig struct {
+	Broker string `yaml:"broker"` // URL with the scheme mqtt, mqtts, ws or wss; "": the embedded broker
+	Listen string `yaml:"listen"` // host:port of the embedded broker; port 0: any free one
+	Base   string `yaml:"base"`   // topic that all others start with; "": sightd/<name>
+	User   string `yaml:"user"`
+	// Password and PasswordFile exclude each other, and need User (MQTT 3.1.1, section 3.1.2.9). Password is never
+	// printed: see String.
+	Password     string `yaml:"password"`
+	PasswordFile string `yaml:"password_file"`
+	CA           string `yaml:"ca"`   // PEM file with the authorities to trust; "": the system's
+	Cert         string `yaml:"cert"` // PEM file with the client's certificate; with Key or not at all
+	Key          string `yaml:"key"`  // PEM file with the client's private key
+	QoS          int    `yaml:"qos"`  // of events and results: 0 or 1
+}
+
+// SourceConfig is one place that pictures come from.
+type SourceConfig struct {
+	Name      string        `yaml:"name"`      // 1 to 64 of a-z 0-9 _ -; a level of its topics, so not "bridge"
+	Type      string        `yaml:"type"`      // folder
+	Path      string        `yaml:"path"`      // the watched folder
+	Recursive bool          `yaml:"recursive"` // watch its folders too, but never its done and failed
+	Settle    time.Duration `yaml:"settle"`    // a file is whole when unchanged for so long; 0 to 1h
+	Poll      string        `yaml:"poll"`      // auto, on or off: look regularly instead of waiting for notice
+	After     string        `yaml:"after"`     // move, keep or delete a classified picture
+	Resize    string        `yaml:"resize"`    // squash, crop or letterbox, to the model's input size
+}
+
+// DecideConfig says what is made of the scores.
+type DecideConfig struct {
+	Top int `yaml:"top"` // labels of an event, best first: 1 to 100
+}
+
+// LimitsConfig bounds what a single picture may cost.
+type LimitsConfig struct {
+	MaxPixels int `yaml:"max_pixels"`  // width x height: 1 to 200,000,000
+	MaxFileMB int `yaml:"max_file_mb"` // MiB (1,048,576 bytes): 1 to 1024
+}
+
+// LogConfig says what goes to standard error.
+type LogConfig struct {
+	Level  string `yaml:"level"`  // debug, info, warn or error
+	Format string `yaml:"format"` // text or json
+}
+
+// Default is the configuration without a file: the embedded model, the folder ./inbox, the embedded broker on
+// 127.0.0.1:1883.
+func Default() Config {
+	inbox := defaultSource()
+	inbox.Name, inbox.Path = "inbox", "./inbox"
+	return Config{
+		Version:  1,
+		StateDir: "./state",
+		Model:    ModelConfig{Delegate: "auto"},
+		MQTT:     MQTTConfig{Listen: "127.0.0.1:1883", QoS: 1},
+		Sources:  []SourceConfig{inbox},
+		Decide:   DecideConfig{Top: 5},
+		Limits:   LimitsConfig{MaxPixels: 50_000_000, MaxFileMB: 64},
+		Log:      LogConfig{Level: "info", Format: "text"},
+	}
+}
+
+// defaultSource is what a source has that gives no more than its name and path.
+func defaultSource() SourceConfig {
+	return SourceConfig{Type: "folder", Settle: 500 * time.Millisecond, Poll: "auto", After: "move", Resize: "squash"}
+}
+
+//go:embed example.yaml
+var exampleConfig string
+
+// Example is a commented configuration file in which every key has its default.
+func Example() string { return exampleConfig }
+
+// Load reads the configuration from the file at path and from env, which has the form of os.Environ. With an empty
+// path there are only the defaults and env. See Parse for the rules and the errors.
+func Load(path string, env []string) (Config, error) {
+	if path == "" {
+		return Parse("", nil, env)
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return Config{}, fmt.Errorf("read configuration: %w", err)
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, maxConfigBytes+1)) // Parse refuses the byte too many
+	if err != nil {
+		return Config{}, fmt.Errorf("read configuration: %w", err)
+	}
+	return Parse(path, data, env)
+}
+
+// Parse lays data, a YAML document, and env over the defaults. name is the file's name in errors.
+//
+// A variable SIGHTD_MQTT_BROKER in env sets the key mqtt.broker, and so on for every key outside of sources; it wins
+// over the file, an empty one too. Unknown keys and variables, keys given twice and values out of range are errors. The
+// keys of later versions are accepted at their default only.
+//
+// The error has one line for each of the first ten faults, those of the file first and in its order, as
+// "FILE:LINE:COLUMN: KEY: what is wrong" or "VARIABLE: KEY: what is wrong". It never holds a password, nor any other
+// text that is likely to have one in it. Parse opens no file.
+func Parse(name string, data []byte, env []string) (Config, error) {
+	r := newConfigReader(name)
+	r.readYAML(data)
+	r.readEnv(env)
+	if len(r.faults) == 0 {
+		r.checkTogether() // values that are wrong by themselves would only add false alarms
+	}
+	if err := r.err(); err != nil {
+		return Config{}, err
+	}
+	return r.config, nil
+}
+
+// Redacted is a copy of c to be shown: with "***" for a password.
+func (c Config) Redacted() Config {
+	if c.MQTT.Password != "" {
+		c.MQTT.Password = "***"
+	}
+	return c
+}
+
+// String is the configuration as YAML, its password masked.
+func (c Config) String() string {
+	text, err := yaml.Marshal(c.Redacted())
+	if err != nil {
+		return "configuration that can't be shown: " + err.Error()
+	}
+	return string(text)
+}

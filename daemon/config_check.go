@@ -1,0 +1,177 @@
+package daemon
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// isControl reports C0, C1 and DEL, and the separators of lines and paragraphs.
+func isControl(r rune) bool {
+	return r < ' ' || r >= 0x7f && r < 0xa0 || r == '\u2028' || r == '\u2029'
+}
+
+func orEmpty(check func(string) error) func(string) error {
+	return func(s string) error {
+		if s == "" {
+			return nil
+		}
+		return check(s)
+	}
+}
+
+func checkNotEmpty(s string) error {
+	if s == "" {
+		return errors.New(`want a path, have ""`)
+	}
+	return nil
+}
+
+var configName = regexp.MustCompile(`^[a-z0-9_-]{1,64}$`)
+
+func checkName(s string) error {
+	if !configName.MatchString(s) {
+		return fmt.Errorf("want 1 to 64 of a-z, 0-9, _ and -, have %s", quoted(s))
+	}
+	return nil
+}
+
+func checkSourceName(s string) error {
+	if s == "bridge" {
+		return errors.New(`want another name than "bridge": its topics are the daemon's own`)
+	}
+	return checkName(s)
+}
+
+// checkBroker never repeats the URL: it may have a password in it.
+func checkBroker(s string) error {
+	u, err := url.Parse(s)
+	if err != nil || u.Host == "" {
+		return errors.New("want a URL such as mqtt://192.168.1.2:1883, have something else")
+	}
+	if u.User != nil {
+		return errors.New("want a URL without user and password: give them as mqtt.user and mqtt.password_file")
+	}
+	switch u.Scheme {
+	case "mqtt", "mqtts":
+		if u.Path != "" && u.Path != "/" || u.RawQuery != "" || u.ForceQuery {
+			return errors.New("want nothing behind host and port: only ws:// and wss:// have a path")
+		}
+	case "ws", "wss":
+	default:
+		return fmt.Errorf("want the scheme mqtt, mqtts, ws or wss, have %s", quoted(u.Scheme))
+	}
+	if u.Fragment != "" {
+		return errors.New("want a URL without #")
+	}
+	if u.Hostname() == "" {
+		return errors.New("want a host in the URL, have only a port")
+	}
+	if port := u.Port(); port != "" || strings.HasSuffix(u.Host, ":") {
+		if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+			return fmt.Errorf("want a port from 1 to 65535, have %s", quoted(port))
+		}
+	}
+	return nil
+}
+
+func checkListen(s string) error {
+	_, port, err := net.SplitHostPort(s)
+	if err != nil {
+		return fmt.Errorf("want host:port such as 127.0.0.1:1883, have %s", quoted(s))
+	}
+	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+		return fmt.Errorf("want a port from 0 to 65535, have %s", quoted(port))
+	}
+	return nil
+}
+
+// checkTopic wants a topic to publish below: no wildcards, no empty levels, and no $ in front, which brokers keep for
+// themselves (MQTT 3.1.1, section 4.7).
+func checkTopic(s string) error {
+	if len(s) > 256 || strings.ContainsAny(s, "+#") || s[0] == '$' || slices.Contains(strings.Split(s, "/"), "") {
+		return fmt.Errorf("want topic levels such as home/door, at most 256 bytes, without + and #, no $ or / in front, no / at the end, have %s", quoted(s))
+	}
+	return nil
+}
+
+// checkTogether looks at the keys that are right by themselves but have to fit each other.
+func (r *configReader) checkTogether() {
+	r.checkMQTT()
+	r.checkPaths()
+}
+
+func (r *configReader) checkMQTT() {
+	m := r.config.MQTT
+	if m.Password != "" && m.PasswordFile != "" {
+		r.fault("mqtt.password_file", errors.New("want this or mqtt.password, have both"))
+	}
+	if m.User == "" && m.Password != "" {
+		r.fault("mqtt.password", errors.New("want mqtt.user with it: MQTT has no password without a user"))
+	}
+	if m.User == "" && m.PasswordFile != "" {
+		r.fault("mqtt.password_file", errors.New("want mqtt.user with it: MQTT has no password without a user"))
+	}
+	if m.Cert != "" && m.Key == "" {
+		r.fault("mqtt.cert", errors.New("want mqtt.key with it"))
+	}
+	if m.Key != "" && m.Cert == "" {
+		r.fault("mqtt.key", errors.New("want mqtt.cert with it"))
+	}
+	tls := strings.HasPrefix(m.Broker, "mqtts:") || strings.HasPrefix(m.Broker, "wss:")
+	for _, k := range []struct{ path, value string }{{"mqtt.ca", m.CA}, {"mqtt.cert", m.Cert}, {"mqtt.key", m.Key}} {
+		if k.value != "" && !tls {
+			r.fault(k.path, errors.New("want an mqtts:// or wss:// URL as mqtt.broker with it: no other connection is encrypted"))
+		}
+	}
+}
+
+// checkPaths keeps two sources, or a source and the daemon's own state, from claiming the same files.
+func (r *configReader) checkPaths() {
+	var paths []string // absolute, in the order of the sources
+	for i, s := range r.config.Sources {
+		key := fmt.Sprintf("sources[%d].path", i)
+		path, err := filepath.Abs(s.Path)
+		if err != nil {
+			r.fault(key, fmt.Errorf("find the working directory: %w", err))
+			return
+		}
+		for j, other := range paths {
+			switch {
+			case path == other:
+				r.fault(key, fmt.Errorf("want a folder of its own, have that of sources[%d]", j))
+			case within(path, other):
+				r.fault(key, fmt.Errorf("want a folder outside of the other sources', have one inside that of sources[%d]", j))
+			case within(other, path):
+				r.fault(key, fmt.Errorf("want a folder outside of the other sources', have one around that of sources[%d]", j))
+			}
+		}
+		paths = append(paths, path)
+	}
+	state, err := filepath.Abs(r.config.StateDir)
+	if err != nil {
+		r.fault("state_dir", fmt.Errorf("find the working directory: %w", err))
+		return
+	}
+	for i, s := range r.config.Sources {
+		if state != paths[i] && !(s.Recursive && within(state, paths[i])) {
+			continue
+		}
+		if key := fmt.Sprintf("sources[%d].path", i); r.places[key] != (configPlace{}) {
+			r.fault(key, errors.New("want a folder without state_dir in it"))
+		} else {
+			r.fault("state_dir", fmt.Errorf("want a folder that no source watches, have one that sources[%d] does", i))
+		}
+	}
+}
+
+// within says whether path lies below folder; both are absolute and clean.
+func within(path, folder string) bool {
+	return strings.HasPrefix(path, strings.TrimSuffix(folder, "/")+"/")
+}

@@ -1,0 +1,237 @@
+package daemon
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// configKey is a key of the configuration: where it stands and what takes its value.
+type configKey struct {
+	path string // from its table's root, with dots
+	set  configSetter
+}
+
+// configSetter stores a value, or says what is wrong with it, without naming the key.
+type configSetter func(configValue) error
+
+// configKeys is every key but those of a source, each bound to its place in c. The keys that this version doesn't
+// honour have onlyDefault.
+func configKeys(c *Config) []configKey {
+	return []configKey{
+		{"version", setWhole(&c.Version, 1, 1)},
+		{"name", setText(&c.Name, orEmpty(checkName))},
+		{"state_dir", setText(&c.StateDir, checkNotEmpty)},
+
+		{"model.path", setText(&c.Model.Path, nil)},
+		{"model.labels", setText(&c.Model.Labels, nil)},
+		{"model.delegate", later(setOneOf(&c.Model.Delegate, "auto", "cpu", "xnnpack"), "use auto, cpu or xnnpack", "gpu", "external:")},
+		{"model.threads", setWhole(&c.Model.Threads, 0, 64)},
+
+		{"mqtt.broker", setText(&c.MQTT.Broker, orEmpty(checkBroker))},
+		{"mqtt.listen", setText(&c.MQTT.Listen, checkListen)},
+		{"mqtt.base", setText(&c.MQTT.Base, orEmpty(checkTopic))},
+		{"mqtt.user", setText(&c.MQTT.User, nil)},
+		{"mqtt.password", setText(&c.MQTT.Password, nil)},
+		{"mqtt.password_file", setText(&c.MQTT.PasswordFile, nil)},
+		{"mqtt.ca", setText(&c.MQTT.CA, nil)},
+		{"mqtt.cert", setText(&c.MQTT.Cert, nil)},
+		{"mqtt.key", setText(&c.MQTT.Key, nil)},
+		{"mqtt.qos", later(setWhole(&c.MQTT.QoS, 0, 1), "use 0 or 1", "2")},
+		{"mqtt.discovery", onlyDefault("homeassistant", "")},
+		{"mqtt.outbox.max_mb", onlyDefault("64")},
+		{"mqtt.outbox.max_age", onlyDefault("168h")},
+		{"mqtt.fleet", onlyDefault("")},
+
+		{"decide.top", setWhole(&c.Decide.Top, 1, 100)},
+		{"decide.enter", onlyDefault("0.6")},
+		{"decide.stay", onlyDefault("0.4")},
+		{"decide.confirm", onlyDefault("[3, 5]")},
+		{"decide.hold", onlyDefault("10s")},
+		{"decide.cooldown", onlyDefault("15s")},
+		{"decide.smoothing", onlyDefault("0.5")},
+		{"decide.unknown", onlyDefault("auto")},
+		{"decide.labels", onlyDefault("{}")},
+		{"decide.groups", onlyDefault("{}")},
+		{"decide.schedule", onlyDefault("[]")},
+
+		{"snapshots.enabled", onlyDefault("false")},
+		{"snapshots.max_mb", onlyDefault("200")},
+		{"snapshots.mqtt", onlyDefault("false")},
+		{"privacy", onlyDefault("full")},
+		{"limits.max_pixels", setWhole(&c.Limits.MaxPixels, 1, 200_000_000)},
+		{"limits.max_file_mb", setWhole(&c.Limits.MaxFileMB, 1, 1024)},
+		{"http.listen", onlyDefault("")},
+		{"log.level", setOneOf(&c.Log.Level, "debug", "info", "warn", "error")},
+		{"log.format", setOneOf(&c.Log.Format, "text", "json")},
+	}
+}
+
+// sourceKeys is every key of a source, each bound to its place in s.
+func sourceKeys(s *SourceConfig) []configKey {
+	return []configKey{
+		{"name", setText(&s.Name, checkSourceName)},
+		{"type", later(setOneOf(&s.Type, "folder"), "use folder", "v4l2", "rpicam", "url", "gstreamer", "replay")},
+		{"path", setText(&s.Path, checkNotEmpty)},
+		{"recursive", setBool(&s.Recursive)},
+		{"settle", setDuration(&s.Settle, 0, time.Hour)},
+		{"poll", setPoll(&s.Poll)},
+		{"after", setOneOf(&s.After, "move", "keep", "delete")},
+		{"resize", setOneOf(&s.Resize, "squash", "crop", "letterbox")},
+
+		// Of cameras, streams and recordings. A URL or a pipeline may have a password in it: see onlyDefault.
+		{"device", onlyDefault("")},
+		{"url", onlyDefault("")},
+		{"pipeline", onlyDefault("")},
+		{"size", onlyDefault("640x480")},
+		{"fps", onlyDefault("15")},
+		{"fourcc", onlyDefault("MJPG")},
+		{"interval", onlyDefault("0s")},
+		{"crop", onlyDefault("[0, 0, 1, 1]")},
+		{"rotate", onlyDefault("0")},
+		{"motion", onlyDefault("auto")},
+		{"stall", onlyDefault("5s")},
+		{"loop", onlyDefault("false")},
+	}
+}
+
+// maxConfigText is the most bytes that a text may have: Linux's PATH_MAX, and more than any name or password needs.
+const maxConfigText = 4096
+
+// setText takes any scalar as it is written, so that a password of digits needs no quotes. Its errors don't repeat the
+// value; check, which may be nil, decides that for itself.
+func setText(dst *string, check func(string) error) configSetter {
+	return func(v configValue) error {
+		if v.kind != plainValue && v.kind != quotedValue {
+			return fmt.Errorf("want text, have %s", v.kind)
+		}
+		if len(v.text) > maxConfigText {
+			return fmt.Errorf("want at most %d bytes, have %d", maxConfigText, len(v.text))
+		}
+		if strings.ContainsFunc(v.text, isControl) {
+			return errors.New("want one line of text, have a line end or another control character in it")
+		}
+		if check != nil {
+			if err := check(v.text); err != nil {
+				return err
+			}
+		}
+		*dst = v.text
+		return nil
+	}
+}
+
+// setWhole takes a decimal number from lo to hi.
+func setWhole(dst *int, lo, hi int) configSetter {
+	want := fmt.Sprintf("a whole number from %d to %d", lo, hi)
+	if hi-lo < 2 {
+		want = alternatives(slices.Compact([]string{strconv.Itoa(lo), strconv.Itoa(hi)}))
+	}
+	return func(v configValue) error {
+		n, err := strconv.Atoi(v.text)
+		if v.kind != plainValue || err != nil || n < lo || n > hi {
+			return fmt.Errorf("want %s, have %s", want, v)
+		}
+		*dst = n
+		return nil
+	}
+}
+
+// setDuration takes what time.ParseDuration does, from lo to hi.
+func setDuration(dst *time.Duration, lo, hi time.Duration) configSetter {
+	return func(v configValue) error {
+		d, err := time.ParseDuration(v.text)
+		if err != nil {
+			return fmt.Errorf("want a duration such as 500ms, 2s or 1m30s, have %s", v)
+		}
+		if d < lo || d > hi {
+			return fmt.Errorf("want a duration from %v to %v, have %s", lo, hi, v)
+		}
+		*dst = d
+		return nil
+	}
+}
+
+// setBool takes true and false.
+func setBool(dst *bool) configSetter {
+	return func(v configValue) error {
+		yes, known := v.boolean()
+		if !known {
+			return fmt.Errorf("want true or false, have %s", v)
+		}
+		*dst = yes
+		return nil
+	}
+}
+
+// setPoll takes auto, on and off; true and false too, as YAML 1.1 reads a plain on and off as those.
+func setPoll(dst *string) configSetter {
+	set := setOneOf(dst, "auto", "on", "off")
+	return func(v configValue) error {
+		if yes, known := v.boolean(); known {
+			*dst = map[bool]string{true: "on", false: "off"}[yes]
+			return nil
+		}
+		return set(v)
+	}
+}
+
+// setOneOf takes one of the choices.
+func setOneOf(dst *string, choices ...string) configSetter {
+	return func(v configValue) error {
+		if !slices.Contains(choices, v.text) {
+			return fmt.Errorf("want %s, have %s", alternatives(choices), v)
+		}
+		*dst = v.text
+		return nil
+	}
+}
+
+// later refuses the values that a later version honours, and hands all others on to set. A value that ends in a colon
+// stands for all that begin with it.
+func later(set configSetter, advice string, values ...string) configSetter {
+	return func(v configValue) error {
+		for _, value := range values {
+			if v.text == value || strings.HasSuffix(value, ":") && strings.HasPrefix(v.text, value) {
+				return fmt.Errorf("%s is not supported by this version; %s", v, advice)
+			}
+		}
+		return set(v)
+	}
+}
+
+// onlyDefault takes one of the values of a key that this version doesn't honour, the first of which is its default, and
+// stores nothing. Where the default is empty, the value that was given isn't repeated: it may be a URL with a password.
+func onlyDefault(values ...string) configSetter {
+	shown := make([]string, len(values))
+	for i, value := range values {
+		shown[i] = configValue{kind: plainValue, text: value}.String()
+		if strings.HasPrefix(value, "[") || strings.HasPrefix(value, "{") {
+			shown[i] = value
+		}
+	}
+	return func(v configValue) error {
+		for _, value := range values {
+			if v.means(value) {
+				return nil
+			}
+		}
+		have := v.String()
+		if values[0] == "" {
+			have = "a value"
+		}
+		return fmt.Errorf("%s is not supported by this version; leave it at %s", have, alternatives(shown))
+	}
+}
+
+// alternatives joins words as "a", "a or b", "a, b or c".
+func alternatives(words []string) string {
+	last := len(words) - 1
+	if last == 0 {
+		return words[0]
+	}
+	return strings.Join(words[:last], ", ") + " or " + words[last]
+}

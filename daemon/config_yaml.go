@@ -1,0 +1,349 @@
+package daemon
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/goccy/go-yaml"
+	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/lexer"
+	"github.com/goccy/go-yaml/parser"
+	"github.com/goccy/go-yaml/token"
+)
+
+// What a file may cost. The parser keeps a path for every level of nesting and copies a mapping for each of its keys,
+// so its time and memory grow with the squares of depth and size: without these bounds a file of 64 KiB takes 19 s and
+// 6 GB. A configuration of 64 sources with every key and its comments stays below all of them.
+const (
+	maxConfigBytes  = 64 << 10
+	maxConfigTokens = 4096 // without comments
+	maxConfigDepth  = 16   // of brackets within brackets
+	maxConfigColumn = 80   // of a "-" or "?", each of which indents what follows
+	maxConfigSource = 64   // sources; it bounds what aliases can repeat, too
+)
+
+// configKind is how a value is written.
+type configKind string
+
+const (
+	plainValue   configKind = "text" // without quotes, or from a variable
+	quotedValue  configKind = "quoted text"
+	noValue      configKind = "no value"
+	listValue    configKind = "a list"
+	mappingValue configKind = "keys"
+	otherValue   configKind = "a tag or an alias"
+)
+
+// configValue is a value as it was written. Lists and mappings are only for keys that have nothing to say yet: their
+// text is short and for comparison and display.
+type configValue struct {
+	kind configKind
+	text string
+}
+
+// String shows the value: numbers, durations and booleans as they are, other text in quotes.
+func (v configValue) String() string {
+	switch v.kind {
+	case noValue, otherValue:
+		return string(v.kind)
+	case listValue, mappingValue:
+		return v.text
+	case plainValue:
+		_, known := v.boolean()
+		_, notDuration := time.ParseDuration(v.text) // takes no number but 0 without a unit
+		_, notNumber := strconv.ParseFloat(v.text, 64)
+		if len(v.text) < 40 && (known || notDuration == nil || notNumber == nil) {
+			return v.text
+		}
+	}
+	return quoted(v.text)
+}
+
+// boolean reads YAML's true and false, in each of its three spellings.
+func (v configValue) boolean() (yes, known bool) {
+	if v.kind != plainValue {
+		return false, false
+	}
+	switch v.text {
+	case "true", "True", "TRUE":
+		return true, true
+	case "false", "False", "FALSE":
+		return false, true
+	}
+	return false, false
+}
+
+// means says whether the value is the same as the one written as text: 0.60 means 0.6, 60s means 1m, True means true.
+func (v configValue) means(text string) bool {
+	if v.kind == noValue || v.kind == otherValue {
+		return false
+	}
+	if yes, known := v.boolean(); v.text == text || known && strconv.FormatBool(yes) == text {
+		return true
+	}
+	a, errA := strconv.ParseFloat(v.text, 64)
+	b, errB := strconv.ParseFloat(text, 64)
+	if errA == nil && errB == nil {
+		return a == b
+	}
+	c, errC := time.ParseDuration(v.text)
+	d, errD := time.ParseDuration(text)
+	return errC == nil && errD == nil && c == d
+}
+
+// readYAML lays a document over the configuration.
+func (r *configReader) readYAML(data []byte) {
+	root, fault := parseConfigYAML(data)
+	if fault != nil {
+		r.faults = append(r.faults, *fault)
+		return
+	}
+	switch n := root.(type) {
+	case nil, *ast.NullNode: // only comments, or nothing at all
+	case *ast.MappingNode:
+		r.readMapping(n, "", "", configKeys(&r.config))
+	default:
+		r.faults = append(r.faults, configFault{place: placeOf(n), text: "want keys with values, such as \"version: 1\", have something else"})
+	}
+}
+
+// parseConfigYAML gives the only document's root, nil for an empty one.
+func parseConfigYAML(data []byte) (ast.Node, *configFault) {
+	at := func(tk *token.Token, text string) *configFault {
+		return &configFault{place: placeOfToken(tk), text: text}
+	}
+	if len(data) > maxConfigBytes {
+		return nil, at(nil, fmt.Sprintf("want at most %d bytes, have more", maxConfigBytes))
+	}
+	data = bytes.TrimPrefix(data, []byte("\ufeff")) // some editors on Windows begin a file with it
+	for i, line := range bytes.Split(data, []byte("\n")) {
+		if !utf8.Valid(line) || bytes.IndexByte(line, 0) >= 0 {
+			return nil, &configFault{place: configPlace{line: i + 1, column: 1}, text: "want UTF-8 text, have other bytes"}
+		}
+	}
+	tokens := lexer.Tokenize(string(data))
+	if tk, text := tooLarge(tokens); text != "" {
+		return nil, at(tk, text)
+	}
+	file, err := parser.Parse(tokens, 0, parser.AllowDuplicateMapKey()) // readMapping finds those, with all else
+	if err != nil {
+		var yamlErr yaml.Error
+		if !errors.As(err, &yamlErr) {
+			return nil, at(nil, "want YAML: "+err.Error())
+		}
+		message := yamlErr.GetMessage() // not its Error, which quotes the file
+		switch {
+		case strings.Contains(message, "\t"):
+			message = "a tab can't indent, use spaces"
+		case strings.HasPrefix(message, "invalid header option"): // and quotes what may be a password
+			message = "a text that begins with | or > needs quotes"
+		}
+		return nil, at(yamlErr.GetToken(), "want YAML: "+message)
+	}
+	var root ast.Node
+	for _, doc := range file.Docs {
+		if _, directive := doc.Body.(*ast.DirectiveNode); directive || doc.Body == nil {
+			continue
+		}
+		if root != nil {
+			return nil, at(doc.Body.GetToken(), "want one document, have another behind ---")
+		}
+		root = doc.Body
+	}
+	return root, nil
+}
+
+// tooLarge gives the first token that is beyond the bounds, and what is wrong with it.
+func tooLarge(tokens token.Tokens) (*token.Token, string) {
+	n, depth := 0, 0
+	for _, tk := range tokens {
+		if tk.Type == token.CommentType {
+			continue
+		}
+		n++
+		switch tk.Type {
+		case token.MappingStartType, token.SequenceStartType:
+			depth++
+		case token.MappingEndType, token.SequenceEndType:
+			depth--
+		case token.SequenceEntryType, token.MappingKeyType:
+			if tk.Position.Column > maxConfigColumn {
+				return tk, fmt.Sprintf("want - and ? in the first %d columns, have one behind them", maxConfigColumn)
+			}
+		}
+		if depth > maxConfigDepth {
+			return tk, fmt.Sprintf("want at most %d brackets within each other, have more", maxConfigDepth)
+		}
+		if n > maxConfigTokens {
+			return tk, fmt.Sprintf("want at most %d keys, values and marks, have more", maxConfigTokens)
+		}
+	}
+	return nil, ""
+}
+
+// readMapping hands each value of n to its key. Paths in keys, and path, begin at the table's root; prefix is what
+// stands before them in the file.
+func (r *configReader) readMapping(n *ast.MappingNode, prefix, path string, keys []configKey) {
+	seen := map[string]configPlace{}
+	for _, entry := range n.Values {
+		name, place := keyText(entry.Key), placeOf(entry.Key)
+		full := path + name
+		shown := prefix + path + shownKey(name)
+		fault := func(err error) {
+			r.faults = append(r.faults, configFault{place: place, key: shown, text: err.Error()})
+		}
+		if first, twice := seen[name]; twice {
+			fault(fmt.Errorf("want it once, have it on line %d already", first.line))
+			continue
+		}
+		seen[name] = place
+		value, err := r.resolve(entry.Value)
+		if err != nil {
+			fault(err)
+			continue
+		}
+		i := slices.IndexFunc(keys, func(k configKey) bool { return k.path == full })
+		switch {
+		case entry.Key.Type() == ast.MergeKeyType:
+			fault(errors.New("want the keys themselves, have a merge"))
+		case strings.Contains(name, "."):
+			fault(errors.New("unknown key; a dot stands for keys below others, indented on lines of their own"))
+		case i >= 0:
+			r.places[shown] = place
+			if err := keys[i].set(r.value(value)); err != nil {
+				fault(err)
+			}
+		case prefix == "" && full == "sources":
+			r.places[shown] = place
+			if err := r.readSources(value); err != nil {
+				fault(err)
+			}
+		case slices.ContainsFunc(keys, func(k configKey) bool { return strings.HasPrefix(k.path, full+".") }):
+			if m, ok := value.(*ast.MappingNode); ok {
+				r.readMapping(m, prefix, full+".", keys)
+			} else if _, empty := value.(*ast.NullNode); !empty {
+				fault(fmt.Errorf("want keys below it, have %s", r.value(value).kind))
+			}
+		default:
+			fault(unknownKey(prefix, strings.TrimSuffix(path+shownKey(name), "…"), keys))
+		}
+	}
+}
+
+// readSources replaces the default sources by those of a file.
+func (r *configReader) readSources(n ast.Node) error {
+	list, ok := n.(*ast.SequenceNode)
+	if !ok {
+		return fmt.Errorf("want a list, have %s", r.value(n).kind)
+	}
+	if len(list.Values) == 0 || len(list.Values) > maxConfigSource {
+		return fmt.Errorf("want 1 to %d sources, have %d", maxConfigSource, len(list.Values))
+	}
+	r.config.Sources = nil
+	names := map[string]int{}
+	for i, item := range list.Values {
+		s := defaultSource()
+		r.readSource(&s, item, fmt.Sprintf("sources[%d]", i))
+		if first, twice := names[s.Name]; twice && s.Name != "" {
+			r.fault(fmt.Sprintf("sources[%d].name", i), fmt.Errorf("want a name of its own, have that of sources[%d]", first))
+		} else {
+			names[s.Name] = i
+		}
+		r.config.Sources = append(r.config.Sources, s)
+	}
+	return nil
+}
+
+// readSource fills s from one item of the list, which stands at path.
+func (r *configReader) readSource(s *SourceConfig, item ast.Node, path string) {
+	r.places[path] = placeOf(item)
+	value, err := r.resolve(item)
+	if err != nil {
+		r.fault(path, err)
+		return
+	}
+	n, ok := value.(*ast.MappingNode)
+	if !ok {
+		r.fault(path, fmt.Errorf("want keys such as name and path, have %s", r.value(value).kind))
+		return
+	}
+	before := len(r.faults)
+	r.readMapping(n, path+".", "", sourceKeys(s))
+	ofType := slices.IndexFunc(r.faults[before:], func(f configFault) bool { return f.key == path+".type" })
+	if ofType >= 0 { // the other keys belong to that other type
+		r.faults = append(r.faults[:before], r.faults[before+ofType])
+		return
+	}
+	for _, name := range []string{"name", "path"} {
+		if _, given := r.places[path+"."+name]; !given {
+			r.fault(path, fmt.Errorf("want the key %s, have none", name))
+		}
+	}
+}
+
+// resolve gives what an anchor (&x) or an alias (*x) stands for. An alias never stands for another, so that nothing
+// can hold itself. Aliases can't multiply either: only the keys of the tables are followed, at most once a source.
+func (r *configReader) resolve(n ast.Node) (ast.Node, error) {
+	switch n := n.(type) {
+	case *ast.AnchorNode:
+		if n.Value.Type() == ast.AliasType || n.Value.Type() == ast.AnchorType {
+			return nil, errors.New("want a value behind &, have another & or *")
+		}
+		r.anchors[n.Name.GetToken().Value] = n.Value
+		return n.Value, nil
+	case *ast.AliasNode:
+		value, ok := r.anchors[n.Value.GetToken().Value]
+		if !ok {
+			return nil, errors.New("want a name that was given with & before, have another behind *")
+		}
+		return value, nil
+	}
+	return n, nil
+}
+
+// value reads a resolved node.
+func (r *configReader) value(n ast.Node) configValue {
+	switch n := n.(type) {
+	case *ast.NullNode:
+		return configValue{kind: noValue}
+	case *ast.MappingNode:
+		if len(n.Values) == 0 {
+			return configValue{mappingValue, "{}"}
+		}
+		return configValue{mappingValue, "{…}"}
+	case *ast.SequenceNode:
+		items := make([]string, 0, 4)
+		for _, item := range n.Values {
+			if len(items) == cap(items) {
+				items = append(items, "…")
+				break
+			}
+			items = append(items, r.value(item).String())
+		}
+		return configValue{listValue, "[" + strings.Join(items, ", ") + "]"}
+	case *ast.LiteralNode:
+		return configValue{quotedValue, n.Value.Value}
+	case *ast.StringNode:
+		if n.Token.Type == token.SingleQuoteType || n.Token.Type == token.DoubleQuoteType {
+			return configValue{quotedValue, n.Value}
+		}
+		return configValue{plainValue, n.Value}
+	case *ast.IntegerNode, *ast.FloatNode, *ast.BoolNode, *ast.InfinityNode, *ast.NanNode:
+		return configValue{plainValue, n.GetToken().Value}
+	}
+	return configValue{kind: otherValue}
+}
+
+// keyText is a key as it was written, without quotes.
+func keyText(n ast.MapKeyNode) string {
+	if s, ok := n.(*ast.StringNode); ok {
+		return s.Value
+	}
+	return n.GetToken().Value
+}

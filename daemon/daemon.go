@@ -1,0 +1,273 @@
+// Package daemon is sightd as a service: it knows the whole path of a picture, from the watched folder to the MQTT broker, and
+// starts, connects and stops its parts. It holds the configuration too, and the Engine, the model with its preprocessing, which
+// sightd's other commands run as well.
+//
+// A picture's way is Daemon.step, in step.go: start reading there.
+//
+// This version has folders as sources. It doesn't watch cameras, keeps no outbox on disk and announces nothing to Home Assistant.
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"time"
+
+	"sightd/camera"
+	"sightd/camera/picture"
+	"sightd/inference"
+	"sightd/publish"
+)
+
+// Options are what the configuration doesn't say.
+type Options struct {
+	Version string       // of sightd, published in bridge/info
+	Log     *slog.Logger // required
+	Sample  bool         // put two drawn pictures into the first folder, so that there is something to see
+
+	// Ready is called once when the folders are watched, with the URL of the broker that is published to; nil: nobody asks.
+	Ready func(broker string)
+}
+
+// stopTime bounds how long a stop waits for the broker to acknowledge what was sent.
+const stopTime = 5 * time.Second
+
+// Daemon runs the parts. It is made by Run.
+type Daemon struct {
+	config  Config
+	opts    Options
+	log     *slog.Logger
+	now     func() time.Time
+	engine  *Engine
+	decoder *camera.Decoder
+	client  *publish.Client
+	sources []*source
+}
+
+// source is a watched folder.
+type source struct {
+	config SourceConfig
+	folder *camera.Folder
+	seq    uint64 // of its last event; belongs to the goroutine that steps
+}
+
+// Run watches the folders of the configuration, classifies what comes, and publishes it, until ctx ends or the machine fails: a
+// picture that can't be classified, or a broker that is away, is no failure. When it returns all goroutines have ended and everything is freed.
+func Run(ctx context.Context, config Config, opts Options) (err error) {
+	d := &Daemon{config: config, opts: opts, log: opts.Log, now: time.Now}
+	if d.config.Name == "" {
+		host, err := os.Hostname()
+		if err != nil {
+			return fmt.Errorf("name this board by its host's name: %w: set the key name", err)
+		}
+		d.config.Name = publish.Name(host)
+	}
+	defer func() { err = errors.Join(err, d.close()) }()
+	if err := d.openEngine(); err != nil {
+		return err
+	}
+	url, broker, err := d.openBroker()
+	if err != nil {
+		return err
+	}
+	if broker != nil {
+		defer broker.Close() // last: the client says goodbye to it
+	}
+	if err := d.openClient(url); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, d.closeClient()) }()
+	for _, s := range d.config.Sources {
+		if err := d.openSource(s); err != nil {
+			return err
+		}
+	}
+	if d.opts.Sample {
+		if err := dropSamples(d.config.Sources[0].Path); err != nil {
+			return err
+		}
+	}
+	d.log.Info("ready: drop pictures into the folder, see the labels with the command", "folder", d.config.Sources[0].Path,
+		"command", watchCommand(url, d.base()))
+	if d.opts.Ready != nil {
+		d.opts.Ready(url)
+	}
+	return d.flow(ctx)
+}
+
+// base is what all topics start with.
+func (d *Daemon) base() string {
+	if d.config.MQTT.Base != "" {
+		return d.config.MQTT.Base
+	}
+	return "sightd/" + d.config.Name
+}
+
+func (d *Daemon) openEngine() error {
+	c := d.config.Model
+	start := d.now()
+	engine, err := OpenEngine(EngineOptions{
+		Model:   c.Path,
+		Labels:  c.Labels,
+		Options: inference.Options{Delegate: inference.Delegate(c.Delegate), Threads: c.Threads},
+		Top:     d.config.Decide.Top,
+	})
+	if err != nil {
+		return err
+	}
+	d.engine = engine
+	d.decoder = camera.NewDecoder(d.limits())
+	if engine.Proven == 0 {
+		d.log.Warn("the model has no card beside it: it is run without proof that this machine runs it correctly", "model", engine.Name)
+	}
+	d.log.Info("model is ready", "model", engine.Name, "classes", len(engine.Labels), "delegate", engine.Delegation().String(),
+		"threads", engine.Threads(), "golden_inputs", engine.Proven, "took", d.now().Sub(start).Round(time.Millisecond))
+	return nil
+}
+
+func (d *Daemon) limits() picture.Limits {
+	return picture.Limits{MaxPixels: d.config.Limits.MaxPixels, MaxBytes: int64(d.config.Limits.MaxFileMB) << 20}
+}
+
+// openBroker opens the embedded broker, where no other is configured, and gives the URL to publish to.
+func (d *Daemon) openBroker() (url string, broker *publish.Broker, err error) {
+	if d.config.MQTT.Broker != "" {
+		return d.config.MQTT.Broker, nil, nil
+	}
+	broker, err = publish.Listen(d.config.MQTT.Listen, d.log)
+	if err != nil {
+		return "", nil, err
+	}
+	url = "mqtt://" + broker.Addr().String()
+	d.log.Info("embedded broker is listening", "broker", url)
+	return url, broker, nil
+}
+
+func (d *Daemon) openClient(url string) error {
+	c := d.config.MQTT
+	password, err := readPassword(c, os.Getenv("CREDENTIALS_DIRECTORY"))
+	if err != nil {
+		return err
+	}
+	state, err := filepath.Abs(d.config.StateDir)
+	if err != nil {
+		return fmt.Errorf("find state_dir: %w", err)
+	}
+	id, err := publish.ClientID(d.config.Name, machineID(), state)
+	if err != nil {
+		return err
+	}
+	delegation := d.engine.Delegation()
+	d.client, err = publish.New(publish.Options{
+		Broker: url, ClientID: id, Base: d.base(),
+		User: c.User, Password: password, CA: c.CA, Cert: c.Cert, Key: c.Key, QoS: byte(c.QoS),
+		Log: d.log,
+		Info: publish.Info{
+			Version:  d.opts.Version,
+			Model:    publish.ModelInfo{Name: d.engine.Name, SHA256: d.engine.SHA256, Labels: d.engine.Labels},
+			Delegate: publish.DelegateInfo{Requested: d.config.Model.Delegate, Active: string(delegation.Delegate), Reason: delegation.String()},
+			Board:    board(),
+			Started:  d.now(),
+		},
+	})
+	return err
+}
+
+func (d *Daemon) openSource(c SourceConfig) error {
+	folder, err := camera.OpenFolder(camera.FolderOptions{
+		Name: c.Name, Path: c.Path, Recursive: c.Recursive,
+		Settle: c.Settle, Poll: camera.Poll(c.Poll), After: camera.After(c.After),
+		Whole:    camera.Whole(d.limits()),
+		StateDir: d.config.StateDir,
+		Log:      d.log,
+	})
+	if err != nil {
+		return err
+	}
+	d.sources = append(d.sources, &source{config: c, folder: folder})
+	return d.client.SetAvailability(c.Name, publish.Online)
+}
+
+// closeClient says goodbye to the broker.
+func (d *Daemon) closeClient() error {
+	for _, s := range d.sources {
+		if err := d.client.SetAvailability(s.config.Name, publish.Offline); err != nil {
+			return err
+		}
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), stopTime)
+	defer cancel()
+	if err := d.client.Close(ctx); err != nil {
+		d.log.Warn("the broker may not have heard that sightd stops; it will publish the will", "err", err)
+	}
+	return nil
+}
+
+// close frees what was opened, but for the client and the broker.
+func (d *Daemon) close() error {
+	var errs []error
+	for _, s := range d.sources {
+		errs = append(errs, s.folder.Close())
+	}
+	if d.decoder != nil {
+		errs = append(errs, d.decoder.Close())
+	}
+	if d.engine != nil {
+		errs = append(errs, d.engine.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// readPassword takes the password from the configuration, its file, or systemd's credential "mqtt". A newline at the end of a file is
+// none of the password's.
+func readPassword(c MQTTConfig, credentials string) (string, error) {
+	file := c.PasswordFile
+	if c.Password != "" {
+		return c.Password, nil
+	}
+	if file == "" && credentials != "" && c.User != "" {
+		if candidate := filepath.Join(credentials, "mqtt"); exists(candidate) {
+			file = candidate
+		}
+	}
+	if file == "" {
+		return "", nil
+	}
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return "", fmt.Errorf("read mqtt.password_file: %w", err)
+	}
+	return strings.TrimRight(string(data), "\r\n"), nil
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
+// machineID tells this machine from others; a system without one goes by its host's name.
+func machineID() string {
+	for _, file := range []string{"/etc/machine-id", "/var/lib/dbus/machine-id"} {
+		if data, err := os.ReadFile(file); err == nil && len(strings.TrimSpace(string(data))) > 0 {
+			return strings.TrimSpace(string(data))
+		}
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		return "unknown"
+	}
+	return host
+}
+
+// board names the machine, as its device tree does where there is one.
+func board() string {
+	if data, err := os.ReadFile("/proc/device-tree/model"); err == nil {
+		return strings.TrimRight(string(data), "\x00\n")
+	}
+	return runtime.GOOS + "/" + runtime.GOARCH
+}

@@ -1,0 +1,258 @@
+package daemon
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"sightd/camera"
+	"sightd/decide"
+	"sightd/export/tflitefile"
+	"sightd/inference"
+	"sightd/inference/tflite"
+	"sightd/models"
+	"sightd/preprocess"
+)
+
+// EngineOptions say which model to run and how.
+type EngineOptions struct {
+	Model   string // path of a .tflite; "" is the embedded model
+	Labels  string // path of a file with a label a line; "" takes those inside the model, or of the card beside it
+	Options inference.Options
+	Resize  preprocess.Resize // "" is squash
+	Top     int               // how many labels a Result has at most
+}
+
+// Engine is a model ready to classify: opened, proven on its golden inputs, with its preprocessing and its labels. It is used by one
+// goroutine at a time and must be closed.
+type Engine struct {
+	Name   string // of the model
+	SHA256 string // of its file, hex
+	Labels []string
+	Proven int // number of golden inputs that it was proven on; 0 for a model without a card
+
+	run      *tflite.Classifier
+	resize   map[preprocess.Resize]*preprocess.Transform
+	input    preprocess.Input
+	fallback preprocess.Resize
+	scores   []float32
+	top      []decide.Score
+}
+
+// Result is what the model says of a picture. Top belongs to the Engine and is valid until its next call.
+type Result struct {
+	Top     []decide.Score // best first
+	InferMS float64        // milliseconds of Invoke
+}
+
+// OpenEngine opens a model and proves it on the golden inputs of its card, where it has one.
+func OpenEngine(o EngineOptions) (*Engine, error) {
+	data, card, err := readModel(o.Model)
+	if err != nil {
+		return nil, err
+	}
+	file, err := tflitefile.Read(data)
+	if err != nil {
+		return nil, fmt.Errorf("open model %s: %w", modelName(o.Model), err)
+	}
+	run, err := tflite.OpenBytes(data, o.Options)
+	if err != nil {
+		return nil, fmt.Errorf("open model %s: %w", modelName(o.Model), err)
+	}
+	e := &Engine{
+		Name:     strings.TrimSuffix(filepath.Base(modelName(o.Model)), ".tflite"),
+		SHA256:   models.Sum(data),
+		run:      run,
+		resize:   map[preprocess.Resize]*preprocess.Transform{},
+		fallback: o.Resize,
+		input:    inputOf(run.Spec().Input, file),
+		scores:   make([]float32, run.Spec().NumClasses()),
+	}
+	e.top = make([]decide.Score, min(max(o.Top, 1), len(e.scores)))
+	if card != nil {
+		e.Name = card.Name
+	}
+	if err := errors.Join(e.readLabels(o.Labels, file, card), e.prove(card)); err != nil {
+		return nil, errors.Join(fmt.Errorf("open model %s: %w", modelName(o.Model), err), e.Close())
+	}
+	return e, nil
+}
+
+// modelName names a model for people.
+func modelName(path string) string {
+	if path == "" {
+		return "embedded"
+	}
+	return path
+}
+
+// readModel reads a model's file and its card: the embedded one, or the .json beside the .tflite. A model without a card is run without
+// proof.
+func readModel(path string) ([]byte, *models.Card, error) {
+	if path == "" {
+		return models.Default()
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, nil, fmt.Errorf("open model: %w", err)
+	}
+	text, err := os.ReadFile(strings.TrimSuffix(path, ".tflite") + ".json")
+	if errors.Is(err, os.ErrNotExist) {
+		return data, nil, nil
+	}
+	if err != nil {
+		return nil, nil, fmt.Errorf("open model %s: %w", path, err)
+	}
+	card, err := models.ParseCard(text)
+	if err == nil {
+		err = card.Matches(data)
+	}
+	if err != nil {
+		return nil, nil, fmt.Errorf("open model %s: the .json beside it isn't its card (export again, or move it away): %w", path, err)
+	}
+	return data, card, nil
+}
+
+// inputOf says what the input tensor wants. A float input is normalized as the file's metadata says, (p-127.5)/127.5 where it doesn't.
+func inputOf(spec inference.TensorSpec, file *tflitefile.Model) preprocess.Input {
+	in := preprocess.Input{Height: spec.Shape[1], Width: spec.Shape[2], Type: spec.Type}
+	for c := range 3 {
+		in.Mean[c], in.Std[c] = 127.5, 127.5
+	}
+	if file.Metadata == nil || file.Metadata.Input.Normalization == nil {
+		return in
+	}
+	n := file.Metadata.Input.Normalization
+	for c := range 3 {
+		if len(n.Mean) > 0 && len(n.Std) > 0 {
+			in.Mean[c], in.Std[c] = n.Mean[min(c, len(n.Mean)-1)], n.Std[min(c, len(n.Std)-1)]
+		}
+	}
+	return in
+}
+
+// readLabels takes the labels from a file, else from the model's metadata, else from its card.
+func (e *Engine) readLabels(path string, file *tflitefile.Model, card *models.Card) error {
+	switch {
+	case path != "":
+		labels, err := ReadLabels(path)
+		if err != nil {
+			return err
+		}
+		e.Labels = labels
+	case file.Metadata != nil:
+		labels, err := file.Labels()
+		if err != nil {
+			return err
+		}
+		e.Labels = labels
+	case card != nil:
+		e.Labels = card.Labels
+	}
+	if len(e.Labels) == 0 {
+		return errors.New("the model has no labels inside: name a file with one label a line")
+	}
+	return decide.CheckLabels(e.Labels, len(e.scores))
+}
+
+// ReadLabels reads a file with a label a line. A newline at its end is no label.
+func ReadLabels(path string) ([]string, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("read labels: %w", err)
+	}
+	text := strings.ReplaceAll(strings.TrimPrefix(string(data), "\ufeff"), "\r\n", "\n")
+	text = strings.TrimSuffix(text, "\n")
+	if text == "" {
+		return nil, fmt.Errorf("read labels: %s is empty", path)
+	}
+	return strings.Split(text, "\n"), nil
+}
+
+// prove runs the card's golden inputs.
+func (e *Engine) prove(card *models.Card) error {
+	if card == nil {
+		return nil
+	}
+	goldens, err := card.Goldens()
+	if err != nil {
+		return err
+	}
+	if card.Input.Size != e.input.Width || card.Input.Size != e.input.Height {
+		return fmt.Errorf("prove the model: its card says size %d, its file %dx%d", card.Input.Size, e.input.Width, e.input.Height)
+	}
+	e.Proven = len(goldens)
+	return inference.Prove(goldens, card.Golden.Tolerance, func(scores []float32, pixels []byte) error {
+		if err := e.input.Fill(e.run.Input(), pixels); err != nil {
+			return err
+		}
+		if err := e.run.Invoke(); err != nil {
+			return err
+		}
+		return e.run.Output(0, scores)
+	})
+}
+
+// Classify prepares the frame, runs the network and sorts its scores. A resize of "" is the Engine's. It allocates nothing on the
+// Go heap once each resize was used.
+func (e *Engine) Classify(f camera.Frame, resize preprocess.Resize) (Result, error) {
+	if resize == "" {
+		resize = e.fallback
+	}
+	t, err := e.transform(resize)
+	if err != nil {
+		return Result{}, err
+	}
+	if err := t.Apply(e.run.Input(), f); err != nil {
+		return Result{}, fmt.Errorf("prepare picture: %w", err)
+	}
+	start := time.Now()
+	if err := e.run.Invoke(); err != nil {
+		return Result{}, err
+	}
+	took := time.Since(start)
+	if err := e.run.Output(0, e.scores); err != nil {
+		return Result{}, err
+	}
+	n := decide.Top(e.top, e.scores, e.Labels)
+	return Result{Top: e.top[:n], InferMS: math.Round(took.Seconds()*1e6) / 1e3}, nil
+}
+
+// transform gives the preprocessing with a resize rule, made at its first use.
+func (e *Engine) transform(resize preprocess.Resize) (*preprocess.Transform, error) {
+	if resize == "" {
+		resize = preprocess.Squash
+	}
+	if t := e.resize[resize]; t != nil {
+		return t, nil
+	}
+	t, err := preprocess.New(e.input, resize)
+	if err != nil {
+		return nil, err
+	}
+	e.resize[resize] = t
+	return t, nil
+}
+
+// Delegation says what runs the model.
+func (e *Engine) Delegation() inference.Delegation { return e.run.Delegation() }
+
+// Threads is the number of threads that the model runs on.
+func (e *Engine) Threads() int { return e.run.Threads() }
+
+// Spec describes the model's tensors.
+func (e *Engine) Spec() inference.Spec { return e.run.Spec() }
+
+// Close frees the model and the preprocessing.
+func (e *Engine) Close() error {
+	err := e.run.Close()
+	for _, t := range e.resize {
+		err = errors.Join(err, t.Close())
+	}
+	clear(e.resize)
+	return err
+}
