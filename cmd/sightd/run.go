@@ -1,0 +1,55 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+
+	"sightd/daemon"
+)
+
+const runAbout = `Watches folders, classifies the pictures that come, publishes the labels over MQTT and moves each picture to done/ or failed/.
+Without a configuration it watches ./inbox, runs the embedded model and opens a broker of its own on 127.0.0.1:1883.
+Variables such as SIGHTD_MQTT_BROKER override the file. SIGTERM or Ctrl-C stops it cleanly.`
+
+func runCommand(ctx context.Context, c *call) error {
+	fs := c.flags("run", "[-c FILE] [flags]", runAbout)
+	file := fs.String("c", "", "configuration `FILE` (YAML)")
+	sample := fs.Bool("sample", false, "drop two drawn pictures into the first folder, to have something to classify")
+	arguments, err := c.parse(fs)
+	if err != nil {
+		return err
+	}
+	if len(arguments) > 0 {
+		return usageError{fmt.Sprintf("want no arguments, have %q", arguments[0])}
+	}
+	config, err := daemon.Load(*file, os.Environ())
+	if err != nil {
+		return err
+	}
+	return daemon.Run(ctx, config, daemon.Options{
+		Version: version,
+		Log:     newLog(c.stderr, config.Log),
+		Sample:  *sample,
+	})
+}
+
+// newLog makes the logger that the configuration asks for. In text the time is left out where systemd's journal adds its own.
+func newLog(w io.Writer, config daemon.LogConfig) *slog.Logger {
+	level := map[string]slog.Level{"debug": slog.LevelDebug, "info": slog.LevelInfo, "warn": slog.LevelWarn, "error": slog.LevelError}[config.Level]
+	options := &slog.HandlerOptions{Level: level}
+	if config.Format == "json" {
+		return slog.New(slog.NewJSONHandler(w, options))
+	}
+	if os.Getenv("JOURNAL_STREAM") != "" {
+		options.ReplaceAttr = func(groups []string, a slog.Attr) slog.Attr {
+			if len(groups) == 0 && a.Key == slog.TimeKey {
+				return slog.Attr{}
+			}
+			return a
+		}
+	}
+	return slog.New(slog.NewTextHandler(w, options))
+}
