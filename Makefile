@@ -31,7 +31,8 @@ test: native ## run all tests, with the race detector and without
 	@$(ENV) go test -timeout 20m ./...
 
 native: ## fetch the native parts: TensorFlow Lite, OpenCV
-	@native/packages.sh go:golang gcc:gcc g++:g++ git:git
+	@native/go.sh
+	@native/packages.sh gcc:gcc g++:g++ git:git
 	@native/fetch.sh $(ARCH)
 
 arm64: ## cross-build bin/arm64/sightd for Raspberry Pi and Jetson
@@ -41,7 +42,7 @@ arm64: ## cross-build bin/arm64/sightd for Raspberry Pi and Jetson
 
 test-arm64: native arm64 ## run the arm64 binary on this machine, emulated
 	@native/packages.sh qemu-aarch64-static:qemu-user-static
-	@$(ENV) SIGHTD_ARM64=$(CURDIR)/bin/arm64/sightd go test -count=1 -v -run TestArm64 ./testbench
+	@$(ENV) TEST_SIGHTD_ARM64=$(CURDIR)/bin/arm64/sightd go test -count=1 -v -run TestArm64 ./testbench
 
 model: build ## remake models/ from the weights in ../shared
 	bin/sightd export ../shared/weights/googlenet_imagenette.pth -o models/googlenet_imagenette.tflite \
@@ -49,7 +50,8 @@ model: build ## remake models/ from the weights in ../shared
 		--calibration ../shared/images/imagenette/calibration --eval ../shared/images/imagenette/val
 
 peers: build ## compare with other programs that run the model; installs Python packages into .venv
-	@native/packages.sh python3:python3 python3-venv-check:python3-venv
+	@native/packages.sh python3:python3
+	@python3 -c 'import ensurepip, venv' 2>/dev/null || native/packages.sh "ensurepip of python3:python3-venv"
 	@testbench/peers.sh
 
 bench: native ## run the benchmarks

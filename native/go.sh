@@ -1,0 +1,17 @@
+#!/usr/bin/env bash
+# go.sh: says what to do where Go is missing or too old. From 1.21 on Go fetches the version that go.mod asks for by itself.
+set -euo pipefail
+want="1.25 or later (1.21 or later, where it may download a newer toolchain by itself)"
+if ! command -v go >/dev/null 2>&1; then
+	echo "sightd is built with Go $want, and there is no go command here." >&2
+	echo "Please install Go (Debian 12: the package golang from bookworm-backports) and run make again." >&2
+	exit 1
+fi
+version=$(go env GOVERSION)
+minor=${version#go1.}
+minor=${minor%%[!0-9]*}
+if [ "${minor:-0}" -lt 21 ]; then
+	echo "sightd is built with Go $want; this is $version." >&2
+	echo "Please install a newer Go (Debian 12: the package golang from bookworm-backports) and run make again." >&2
+	exit 1
+fi
