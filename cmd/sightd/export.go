@@ -35,7 +35,8 @@ func exportCommand(_ context.Context, c *call) error {
 	fs.IntVar(&o.Size, "size", 224, "height and width of the input in pixels: 96, 128, 160 … 512")
 	io := fs.String("io", "int8", "type of the input: int8 (pixel-128), uint8 (pixel) or float32 ((pixel-mean)/std)")
 	fs.BoolVar(&o.Features, "features", false, "give the 1024 pooled features as output 1")
-	mean := fs.String("mean", "127.5,127.5,127.5", "what was subtracted from the pixels (0 to 255) in training: `M` or M,M,M in the order of --channels")
+	mean := fs.String("mean", "127.5,127.5,127.5",
+		"what was subtracted from the pixels in training: `M` or M,M,M in the order of --channels, for pixels from 0 to 255; or from 0 to 1, as in torchvision's transforms, if --std is below 1")
 	std := fs.String("std", "127.5,127.5,127.5", "what they were divided by then: `S` or S,S,S")
 	channels := fs.String("channels", "rgb", "order of the channels in training: rgb or bgr; the exported model always takes RGB")
 	fs.IntVar(&o.Threads, "threads", 0, "number of threads for calibration; 0 is one for each core, at most 4")
@@ -98,6 +99,12 @@ func normalization(mean, std, channels string) (n graph.Normalization, bgr bool,
 		return v
 	}
 	n.Mean, n.Std = read("mean", mean), read("std", std)
+	if max(n.Std[0], n.Std[1], n.Std[2]) < 1 && max(n.Mean[0], n.Mean[1], n.Mean[2]) <= 1 {
+		// No network is fed pixels of 0 to 255 divided by less than 1: these are for pixels of 0 to 1.
+		for i := range 3 {
+			n.Mean[i], n.Std[i] = 255*n.Mean[i], 255*n.Std[i]
+		}
+	}
 	return n, channels == "bgr", errors.Join(errs...)
 }
 
@@ -105,8 +112,11 @@ func normalization(mean, std, channels string) (n graph.Normalization, bgr bool,
 func printReport(w io.Writer, o export.Options, r *export.Report) error {
 	card := r.Card
 	var b strings.Builder
-	fmt.Fprintf(&b, "wrote %s: %.2f MB, %d classes, input %s %dx%d\n", o.Output, float64(r.Bytes)/1e6, len(card.Labels), card.Input.Type, card.Input.Size, card.Input.Size)
+	fmt.Fprintf(&b, "wrote %s: %.2f MB, %d classes, input %s %dx%d\n",
+		o.Output, float64(r.Bytes)/1e6, len(card.Labels), card.Input.Type, card.Input.Size, card.Input.Size)
 	fmt.Fprintf(&b, "wrote %s: model card\n", export.CardName(o.Output))
+	fmt.Fprintf(&b, "trained on (pixel-mean)/std, %s: mean %.5g, std %.5g for pixels from 0 to 255; it takes RGB\n",
+		strings.ToUpper(card.Input.Channels), card.Input.Mean, card.Input.Std)
 	fmt.Fprintf(&b, "the same top-1 label as the float network on %.1f %% of %d calibration pictures\n", 100*card.Agreement.Top1, card.Agreement.Pictures)
 	if a := card.Accuracy; a != nil {
 		fmt.Fprintf(&b, "top-1 on %d labelled pictures: float %.2f %%, int8 %.2f %%; the same label on %.2f %%\n",
