@@ -191,6 +191,23 @@ func checkFile(t *testing.T, o Options, input tflitefile.TensorType, rest int) {
 	}
 }
 
+// TestDeadLayer exports a network with a layer that never answers anything but 0: XNNPACK must still take it, and its consumers.
+func TestDeadLayer(t *testing.T) {
+	o := small(t)
+	o.Weights = randomWeights(t, 3, func(name string, _ []int, values []float32) string {
+		if name == "inception4a.branch3.0.bn.bias" {
+			for i := range values {
+				values[i] = -1000
+			}
+		}
+		return name
+	})
+	if _, err := Run(o); err != nil {
+		t.Fatal(err)
+	}
+	checkFile(t, o, tflitefile.Int8, 0)
+}
+
 func TestRunIsDeterministic(t *testing.T) {
 	o := small(t)
 	o.Weights = randomWeights(t, 3, nil)

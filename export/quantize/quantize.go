@@ -17,18 +17,23 @@ type Params struct {
 	ZeroPoint int // -128 to 127
 }
 
-// minSpan is the smallest range of an activation: that of a layer which never answered anything but 0.
-const minSpan = 1e-6
+// minSpan is the smallest range that an activation is believed to have. A layer that never answered anything but 0 gets
+// deadSpan instead: steps so small that input * weight / output passes 256 are more than XNNPACK's kernels can do.
+const (
+	minSpan  = 1e-6
+	deadSpan = 1.0
+)
 
 // Activation gives the parameters that spread int8 over [low, high], which must be finite. The range is widened to hold 0,
-// which padding and ReLU need to be exact, and to at least minSpan. The zero point is rounded to a whole number, so that
+// which padding and ReLU need to be exact, and one narrower than minSpan to deadSpan. The zero point is rounded to a whole number, so that
 // what int8 can hold may begin and end up to half a step beside low and high.
 func Activation(low, high float64) Params {
 	low, high = min(low, 0), max(high, 0)
-	high = max(high, low+minSpan)
+	if high-low < minSpan {
+		high = low + deadSpan
+	}
 	scale := (high - low) / 255
-	zero := math.RoundToEven(-128 - low/scale)
-	return Params{Scale: float32(scale), ZeroPoint: int(min(max(zero, -128), 127))}
+	return Params{Scale: float32(scale), ZeroPoint: int(math.RoundToEven(-128 - low/scale))}
 }
 
 // Layer is a convolution or fully connected layer in int8.
@@ -49,8 +54,8 @@ const (
 )
 
 // Weights quantizes a layer: each output channel's largest weight becomes 127 or -127. weights holds len(bias) channels one
-// after the other; input is the scale of the layer's input. A channel whose bias would pass 2^30 gets a larger scale, as does
-// one whose weights are all 0. Weights, biases and input must be finite.
+// after the other; input is the scale of the layer's input. A channel whose bias would pass 2^30 gets a larger scale, as
+// does one whose weights are all 0. Weights, biases and input must be finite.
 func Weights(weights, bias []float32, input float32) (Layer, error) {
 	if len(bias) == 0 || len(weights)%len(bias) != 0 {
 		return Layer{}, fmt.Errorf("quantize weights: want as many for each channel, have %d weights for %d channels",
@@ -73,11 +78,11 @@ func Weights(weights, bias []float32, input float32) (Layer, error) {
 		}
 		scale := float32(max(largest/127, math.Abs(float64(b))/float64(input)/maxBias, minScale))
 		if !(scale <= math.MaxFloat32) {
-			return Layer{}, fmt.Errorf("quantize weights: channel %d: want a finite scale, have %g for the largest weight %g and the bias %g",
-				o, scale, largest, b)
+			return Layer{}, fmt.Errorf("quantize weights: channel %d: want a finite scale, "+
+				"have %g for the largest weight %g and the bias %g", o, scale, largest, b)
 		}
 		for i, w := range channel {
-			l.Weights[o*n+i] = int8(min(max(math.RoundToEven(float64(w)/float64(scale)), -127), 127))
+			l.Weights[o*n+i] = int8(math.RoundToEven(float64(w) / float64(scale)))
 		}
 		l.Scales[o] = scale
 		l.Bias[o] = int32(math.RoundToEven(float64(b) / (float64(input) * float64(scale))))

@@ -21,10 +21,10 @@ func (r *Range) Include(values []float32) {
 }
 
 // Activations gives every value of the graph its parameters. seen has the Range of each value that a layer (CONV_2D, MEAN,
-// FULLY_CONNECTED) computes, by the value's name; input is what the graph's input has, which the caller knows. TensorFlow Lite
-// wants one scale for all inputs and the output of CONCATENATION, and the same before and after MAX_POOL_2D and PAD: values
-// tied in this way get the same parameters, from a range that holds all of theirs. A layer that isn't in seen, a range that
-// isn't finite, and a layer whose output is tied to the graph's input are errors.
+// FULLY_CONNECTED) computes, by the value's name; input is what the graph's input has, which the caller knows. TensorFlow
+// Lite wants one scale for all inputs and the output of CONCATENATION, and the same before and after MAX_POOL_2D and PAD:
+// values tied in this way get the same parameters, from a range that holds all of theirs. A layer that isn't in seen, a
+// range that isn't finite, and a layer whose output is tied to the graph's input are errors.
 func Activations(g *graph.Graph, seen map[string]*Range, input Params) (map[string]Params, error) {
 	groups := tie(g)
 	joint := map[string]*Range{} // by the value that stands for the group
