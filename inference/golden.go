@@ -13,9 +13,9 @@ type Golden struct {
 	Scores []float32 // what output 0 must be
 }
 
-// Prove runs every golden picture and compares the scores: none may differ by more than tolerance, and a NaN is an error. run
-// runs the model on the pixels and writes every element of scores, or says why it can't: a number of pixels or scores that
-// isn't the model's is for run to refuse. A golden without scores proves nothing and is an error.
+// Prove runs every golden picture and compares the scores: none may differ by more than tolerance, and a NaN is an error.
+// run runs the model on the pixels and writes every element of scores, or says why it can't: a number of pixels or scores
+// that isn't the model's is for run to refuse. A golden without scores proves nothing and is an error.
 func Prove(goldens []Golden, tolerance float32, run func(scores []float32, pixels []byte) error) error {
 	for _, g := range goldens {
 		if len(g.Scores) == 0 {

@@ -58,8 +58,8 @@ func TestProve(t *testing.T) {
 	}
 }
 
-// TestProveRunsEach shows that each picture is run, up to the first that fails, with scores that hold nothing of the one before, and
-// that the error of run can be told by errors.Is.
+// TestProveRunsEach shows that each picture is run, up to the first that fails, with scores that hold nothing of the one
+// before, and that the error of run can be told by errors.Is.
 func TestProveRunsEach(t *testing.T) {
 	broken := errors.New("invoke: node 3 failed")
 	goldens := []Golden{

@@ -72,9 +72,9 @@ type Pixels struct {
 	Zero  int // the pixel whose real value is 0, and which a zero-padded border therefore shows
 }
 
-// Pixels chooses how plain pixels are taken: Zero is the whole pixel nearest to the mean of the three means (the lower one of
-// two), Scale the mean of 1/Std. A network whose three channels are normalized alike, with a mean from 0 to 255, keeps its
-// own values, shifted by half a pixel's step at most. No Std may be 0.
+// Pixels chooses how plain pixels are taken: Zero is the whole pixel nearest to the mean of the three means (the lower one
+// of two), Scale the mean of 1/Std. A network whose three channels are normalized alike, with a mean from 0 to 255, keeps
+// its own values, shifted by half a pixel's step at most. No Std may be 0.
 func (n Normalization) Pixels() Pixels {
 	mean := (n.Mean[0] + n.Mean[1] + n.Mean[2]) / 3
 	scale := (1/n.Std[0] + 1/n.Std[1] + 1/n.Std[2]) / 3

@@ -81,7 +81,10 @@ func TestFold(t *testing.T) {
 		find(t, tensors, l.torch+".bn.running_mean").data = l.mean
 		find(t, tensors, l.torch+".bn.running_var").data = l.variance
 	}
-	g := googLeNet(t, tensors, 96)
+	g, err := GoogLeNet(open(t, tensors), 96)
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, l := range layers {
 		pixels := random(r, 12*10*l.in, -1, 1)
 		in := tensor{12, 10, l.in, func(y, x, c int) float64 { return float64(pixels[(y*10+x)*l.in+c]) }}
@@ -116,9 +119,9 @@ var (
 	bvlc     = Normalization{Mean: [3]float64{123, 117, 104}, Std: [3]float64{1, 1, 1}}
 )
 
-// TestTakePixels runs a random picture of bytes through the first convolution as it was trained, on normalized values, and as it
-// was changed, on pixels. Inside the picture both must agree; where the window reaches over the border they must differ by what
-// padding with the pixel Zero in place of the mean adds.
+// TestTakePixels runs a random picture of bytes through the first convolution as it was trained, on normalized values, and
+// as it was changed, on pixels. Inside the picture both must agree; where the window reaches over the border they must
+// differ by what padding with the pixel Zero in place of the mean adds.
 func TestTakePixels(t *testing.T) {
 	const kernel, stride, border, side = 7, 2, 3, 20
 	r := rand.New(rand.NewPCG(3, 4))

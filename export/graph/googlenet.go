@@ -142,6 +142,9 @@ func (b *builder) append(op Op) {
 // so for stride 1; for stride 2 on an even map it pads one less before than after, so that conv1 gets a PAD of its own and
 // VALID.
 func (b *builder) conv(name, torch string, kernel, stride, channels int) {
+	if b.err != nil {
+		return // don't read the rest of the file
+	}
 	padding := Same
 	if stride > 1 {
 		border := (kernel - 1) / 2
@@ -160,8 +163,8 @@ func (b *builder) conv(name, torch string, kernel, stride, channels int) {
 }
 
 // pool appends a max pool. Torch rounds the size of the output up (ceil_mode). Stride 1 has one row of padding on each side,
-// which is SAME; stride 2 has none, and SAME on an even map pads just the one row that rounding up asks for. CheckSize sees to
-// it that the maps are even.
+// which is SAME; stride 2 has none, and SAME on an even map pads just the one row that rounding up asks for. CheckSize sees
+// to it that the maps are even.
 func (b *builder) pool(name string, kernel, stride int) {
 	height := (b.height + stride - 1) / stride
 	b.append(Op{Name: name, Kind: MaxPool, Kernel: kernel, Stride: stride, Padding: Same,

@@ -40,7 +40,8 @@ func TestPictures(t *testing.T) {
 	}
 }
 
-// TestScenes keeps the scenes recognizable and the patterns full: a few pixels whose colours the pictures' descriptions state.
+// TestScenes keeps the scenes recognizable and the patterns full: a few pixels whose colours the pictures' descriptions
+// state.
 func TestScenes(t *testing.T) {
 	const size = 200
 	for _, test := range []struct {
