@@ -64,24 +64,31 @@ func (f *Folder) moveToFailed(src source, dir, reason string) (finished bool, er
 		return false, err
 	}
 	line := f.clock.wall().UTC().Format(time.RFC3339) + " " + reason + "\n"
-	if err := writeAt(to, got+txt, line); err != nil {
+	if err := writeAt(to, got+txt, ".sightd-"+src.itemID+txt, line); err != nil {
 		return true, fmt.Errorf("write the reason beside %s: %w", printable(path.Join(failedDir, dir, got)), err)
 	}
 	return true, nil
 }
 
-// writeAt writes a file of one line in a directory; what had its name is removed, not written to.
-func writeAt(dir *os.File, base, line string) error {
-	if err := unlinkAt(dir, base); err != nil && !errors.Is(err, unix.ENOENT) {
+// writeAt writes a file of one line in a directory, under the name part, and then gives it its own: who sees it sees the whole
+// line. What had one of the names is replaced, not written to.
+func writeAt(dir *os.File, base, part, line string) error {
+	if err := unlinkAt(dir, part); err != nil && !errors.Is(err, unix.ENOENT) {
 		return err
 	}
-	fd, err := openAt(int(dir.Fd()), base, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL, 0o666)
+	fd, err := openAt(int(dir.Fd()), part, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL, 0o666)
 	if err != nil {
 		return err
 	}
-	file := os.NewFile(uintptr(fd), base)
+	file := os.NewFile(uintptr(fd), part)
 	_, err = file.WriteString(line)
-	return errors.Join(err, file.Close())
+	if err = errors.Join(err, file.Close()); err == nil {
+		err = retry(func() error { return unix.Renameat(int(dir.Fd()), part, int(dir.Fd()), base) })
+	}
+	if err != nil {
+		return errors.Join(err, unlinkAt(dir, part))
+	}
+	return nil
 }
 
 // source is a file that is to leave its place, if it is still the one it was.

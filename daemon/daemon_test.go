@@ -131,7 +131,7 @@ func TestRun(t *testing.T) {
 	if e := next(t, events); e.EventType != "error" || e.Error == nil || e.Label != nil || e.File != "bad.jpg" {
 		t.Errorf("got event %+v, want an error of bad.jpg", e)
 	}
-	waitFor(t, filepath.Join(inbox, "failed", "bad.jpg"))
+	waitFor(t, filepath.Join(inbox, "failed", "bad.jpg.txt"))
 	reason, err := os.ReadFile(filepath.Join(inbox, "failed", "bad.jpg.txt"))
 	if err != nil || !strings.Contains(string(reason), "no JPEG, PNG or WebP") {
 		t.Errorf("reason: got %q, %v", reason, err)

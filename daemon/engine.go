@@ -185,8 +185,7 @@ func (e *Engine) prove(card *models.Card) error {
 	if card.Input.Size != e.input.Width || card.Input.Size != e.input.Height {
 		return fmt.Errorf("prove the model: its card says size %d, its file %dx%d", card.Input.Size, e.input.Width, e.input.Height)
 	}
-	e.Proven = len(goldens)
-	return inference.Prove(goldens, card.Golden.Tolerance, func(scores []float32, pixels []byte) error {
+	err = inference.Prove(goldens, card.Golden.Tolerance, func(scores []float32, pixels []byte) error {
 		if err := e.input.Fill(e.run.Input(), pixels); err != nil {
 			return err
 		}
@@ -195,6 +194,10 @@ func (e *Engine) prove(card *models.Card) error {
 		}
 		return e.run.Output(0, scores)
 	})
+	if err == nil {
+		e.Proven = len(goldens)
+	}
+	return err
 }
 
 // Classify prepares the frame, runs the network and sorts its scores. A resize of "" is the Engine's. It allocates nothing on the
