@@ -13,11 +13,11 @@ ENV := source native/env.sh;
 rpath = -Wl,-rpath,\$$ORIGIN/lib:\$$ORIGIN/$(1):/usr/lib/sightd
 ldflags = -X main.version=$(VERSION) -X main.commit=$(COMMIT) -extldflags '$(call rpath,$(1))'
 
-.PHONY: help run test build native arm64 test-arm64 model peers bench fuzz lint clean
+.PHONY: help run test build native arm64 test-arm64 model peers results bench fuzz lint clean
 
 help: ## tell what there is
 	@echo "sightd $(VERSION). Start with: make run"
-	@sed -nE 's/^([a-z0-9-]+):.*## (.*)/  make \1|\2/p' Makefile | column -t -s '|'
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
 
 run: build ## build, watch ./inbox, classify two drawn pictures and what you drop there; labels on mqtt://127.0.0.1:1883
 	bin/sightd run --sample
@@ -51,8 +51,12 @@ model: build ## remake models/ from the weights in ../shared
 
 peers: build ## compare with other programs that run the model; installs Python packages into .venv
 	@native/packages.sh python3:python3
-	@python3 -c 'import ensurepip, venv' 2>/dev/null || native/packages.sh "ensurepip of python3:python3-venv"
+	@python3 -c 'import ensurepip, venv' 2>/dev/null || native/packages.sh ensurepip:python3-venv # no command of this name: installs it
 	@testbench/peers.sh
+
+results: peers ## measure what is claimed and rewrite testbench/RESULTS.md; takes minutes, wants an idle machine
+	@native/packages.sh mosquitto:mosquitto
+	@$(ENV) TEST_RESULTS=1 go test -count=1 -timeout 60m -v -run TestResults ./testbench
 
 bench: native ## run the benchmarks
 	@$(ENV) go test -run '^$$' -bench . -benchtime 1s ./...

@@ -1,0 +1,5 @@
+//go:build race
+
+package testbench
+
+const raceDetector = true

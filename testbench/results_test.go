@@ -1,0 +1,192 @@
+package testbench
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+const resultsEnv = "TEST_RESULTS"
+
+// figure is a row of RESULTS.md.
+type figure struct {
+	what, value string
+	target      string // "" where there is none
+	met         bool   // of target
+	n           int
+	spread      string // "" where there is none
+	command     string
+}
+
+// groups are what TestResults measures, one after the other.
+var groups = []struct {
+	name    string
+	measure func(t *testing.T) []figure
+}{
+	{"accuracy", measureAccuracy},
+	{"peers", measurePeers},
+	{"invoke", measureInvoke},
+	{"step", measureStep},
+	{"process", measureProcess},
+	{"mqtt", measureMQTT},
+}
+
+// TestResults measures what is claimed of sightd, and writes RESULTS.md when all groups were measured. It asserts no figure: a target
+// that is missed stands in the table.
+func TestResults(t *testing.T) {
+	if os.Getenv(resultsEnv) != "1" {
+		t.Skip(resultsEnv + " isn't 1: this measures for minutes and rewrites testbench/RESULTS.md: make results")
+	}
+	if raceDetector {
+		t.Fatal("the race detector makes everything slower: run it without")
+	}
+	load := loadAverage(t)
+	var all []figure
+	measured := 0
+	for _, g := range groups {
+		t.Run(g.name, func(t *testing.T) {
+			figures := g.measure(t)
+			for i := range figures {
+				if figures[i].command == "" {
+					figures[i].command = "TestResults/" + g.name
+				}
+				t.Logf("%+v", figures[i])
+			}
+			all = append(all, figures...)
+			measured++
+		})
+	}
+	if measured < len(groups) || t.Failed() {
+		t.Logf("measured %d of %d groups: RESULTS.md is left as it is", measured, len(groups))
+		return
+	}
+	path := filepath.Join(repository(t), "testbench", "RESULTS.md")
+	if err := os.WriteFile(path, report(t, load, all), 0o666); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// report is RESULTS.md.
+func report(t *testing.T, load string, all []figure) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	fmt.Fprintf(&b, "# Results\n\nMeasured by `make results`, which rewrites this file. A target that is missed stays in the table.\n\n")
+	fmt.Fprintf(&b, "- Machine: %s, %d cores, Linux %s, load %s at the start\n", processor(t), runtime.NumCPU(), kernel(t), load)
+	fmt.Fprintf(&b, "- Date: %s\n", time.Now().UTC().Format(time.DateOnly))
+	fmt.Fprintf(&b, "- Source: commit %s\n", commit(t))
+	fmt.Fprintf(&b, "- Versions: %s\n\n", versions(t))
+	b.WriteString("Comparisons of times are interleaved in one process, and are of medians. An interval behind a share is Wilson's of 95 %.\n" +
+		"`TestResults/…` is run alone by `TEST_RESULTS=1 go test -v -run TestResults/… ./testbench`, which doesn't write this file.\n\n")
+	b.WriteString("| figure | value | target | n | spread | command |\n| --- | --- | --- | --- | --- | --- |\n")
+	for _, f := range all {
+		target := f.target
+		if target != "" {
+			target += map[bool]string{true: ": met", false: ": **missed**"}[f.met]
+		}
+		fmt.Fprintf(&b, "| %s | %s | %s | %d | %s | `%s` |\n", f.what, f.value, target, f.n, f.spread, f.command)
+	}
+	b.WriteString(notes)
+	return b.Bytes()
+}
+
+const notes = `
+- Accuracy is measured through the daemon's own decoder, preprocessing and Engine, on photos that were used neither for training nor for
+  calibration. The float network is the same weights, written as a float .tflite by sightd export's own writer.
+- "Invoke, alone" runs go-tflite and a loop of C (testbench/baseline) in alternating blocks of 20 on one input. "Invoke, in a step" runs
+  each after the same preprocessing, as the daemon does: what the daemon publishes as infer_ms. Each round opens both models anew: where
+  memory happens to lie moves either side by some percent.
+- Hostile files: the peak of the resident memory while the file is decoded, less that of an idle process.
+- A photo counts as arrived once a client in another process has its event, and as filed once it lies in done/.
+`
+
+// processor names this machine's processor.
+func processor(t *testing.T) string {
+	t.Helper()
+	if model, err := os.ReadFile("/proc/device-tree/model"); err == nil {
+		return strings.TrimRight(string(model), "\x00\n")
+	}
+	info, err := os.ReadFile("/proc/cpuinfo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(info)) {
+		if name, ok := strings.CutPrefix(line, "model name"); ok {
+			return strings.Trim(name, " \t:\n") + " (" + runtime.GOARCH + ")"
+		}
+	}
+	return runtime.GOARCH
+}
+
+func kernel(t *testing.T) string {
+	t.Helper()
+	var name unix.Utsname
+	if err := unix.Uname(&name); err != nil {
+		t.Fatal(err)
+	}
+	return unix.ByteSliceToString(name.Release[:])
+}
+
+// loadAverage is that of the last minute.
+func loadAverage(t *testing.T) string {
+	t.Helper()
+	data, err := os.ReadFile("/proc/loadavg")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.Fields(string(data))[0]
+}
+
+// commit is the source's, and says whether files other than RESULTS.md differ from it.
+func commit(t *testing.T) string {
+	t.Helper()
+	git := func(arguments ...string) (string, error) {
+		cmd := exec.Command("git", arguments...)
+		cmd.Dir = repository(t)
+		output, err := cmd.Output()
+		return strings.TrimSpace(string(output)), err
+	}
+	commit, err := git("rev-parse", "--short=12", "HEAD")
+	if err != nil {
+		return "unknown"
+	}
+	changes, err := git("status", "--porcelain", "--", ".", ":!testbench/RESULTS.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if changes != "" {
+		commit += ", with changes"
+	}
+	return commit
+}
+
+// versions are what sightd version prints, on one line.
+func versions(t *testing.T) string {
+	t.Helper()
+	output, err := exec.Command(sightd(t), "version").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(strings.TrimSpace(string(output)), "\n")
+	lines = slices.DeleteFunc(lines, func(l string) bool { return strings.HasPrefix(l, "commit ") })
+	return strings.Join(lines, ", ")
+}
+
+// quantile takes the nearest rank: the smallest value that at least the share q of all don't exceed.
+func quantile(values []float64, q float64) float64 {
+	sorted := slices.Sorted(slices.Values(values))
+	rank := int(q*float64(len(sorted)) + 0.999999)
+	return sorted[min(max(rank, 1), len(sorted))-1]
+}
+
+func median(values []float64) float64 { return quantile(values, 0.5) }
+
+func milliseconds(d time.Duration) float64 { return d.Seconds() * 1e3 }
