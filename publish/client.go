@@ -197,7 +197,7 @@ func (c *Client) SetAvailability(source, state string) error {
 	return nil
 }
 
-// Close publishes Offline, waits for the acknowledgement, and disconnects. What is still being published gets ErrClosed
+// Close publishes what SetAvailability was told last, and Offline, waits for the acknowledgements, and disconnects. What is still being published gets ErrClosed
 // unless its acknowledgement comes first. When ctx ends before, the connection is cut, so that the broker publishes the
 // will, and Close returns an error soon. Without a connection it has nothing to wait for. More calls wait for the first.
 //
@@ -260,9 +260,9 @@ func (c *Client) connect() (*link, error) {
 func (c *Client) tend(link *link) {
 	defer c.lend(nil)
 	sent := make(map[string]string)
-	for c.publishRetained(link, sent) {
+	for c.publishRetained(c.ctx, link, sent) {
 		if sent[StateTopic(c.opts.Base)] == "" {
-			if !c.retain(link, sent, StateTopic(c.opts.Base), Online) {
+			if !c.retain(c.ctx, link, sent, StateTopic(c.opts.Base), Online) {
 				break
 			}
 			c.report.up()
@@ -278,32 +278,36 @@ func (c *Client) tend(link *link) {
 	}
 	if c.ctx.Err() != nil {
 		c.lend(nil)
-		c.sayGoodbye(link)
+		c.sayGoodbye(link, sent)
 	}
 }
 
 // publishRetained publishes what link hasn't got yet, and reports whether that worked.
-func (c *Client) publishRetained(link *link, sent map[string]string) bool {
+func (c *Client) publishRetained(ctx context.Context, link *link, sent map[string]string) bool {
 	c.mu.Lock()
 	retained := maps.Clone(c.retained)
 	c.mu.Unlock()
 	for _, topic := range slices.Sorted(maps.Keys(retained)) {
-		if sent[topic] != retained[topic] && !c.retain(link, sent, topic, retained[topic]) {
+		if sent[topic] != retained[topic] && !c.retain(ctx, link, sent, topic, retained[topic]) {
 			return false
 		}
 	}
 	return true
 }
 
-// retain publishes one retained message, and reports whether the broker has it. If not, link is down or c is closed.
-func (c *Client) retain(link *link, sent map[string]string, topic, payload string) bool {
+// retain publishes one retained message, and reports whether the broker has it. If not, link is down or ctx has ended.
+func (c *Client) retain(ctx context.Context, link *link, sent map[string]string, topic, payload string) bool {
+	if link.publish(ctx, message{topic: topic, payload: []byte(payload), qos: 1, retained: true}) != nil {
+		return false
+	}
 	sent[topic] = payload
-	return link.publish(c.ctx, message{topic: topic, payload: []byte(payload), qos: 1, retained: true}) == nil
+	return true
 }
 
-// sayGoodbye publishes Offline. If that takes too long the link is cut: then, as when it was down already, the broker
-// publishes the will, which says the same.
-func (c *Client) sayGoodbye(link *link) {
+// sayGoodbye publishes what SetAvailability was told last, and Offline. If that takes too long the link is cut: then, as
+// when it was down already, the broker publishes the will, which says the same of the bridge.
+func (c *Client) sayGoodbye(link *link, sent map[string]string) {
+	c.publishRetained(c.hard, link, sent) // what keeps it from the broker keeps Offline too, and is told then
 	err := link.publish(c.hard, message{topic: StateTopic(c.opts.Base), payload: []byte(Offline), qos: 1, retained: true})
 	if err == nil || errors.Is(err, errLinkDown) {
 		return

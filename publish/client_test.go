@@ -307,6 +307,25 @@ func TestCloseSaysOffline(t *testing.T) {
 	}
 }
 
+// What was said of a source just before Close reaches the broker.
+func TestCloseSaysWhatIsUnavailable(t *testing.T) {
+	noLeak(t)
+	b := open(t, listen(t), newWitness())
+	in := subscribe(t, mqttURL(b.Addr()), AvailabilityTopic(testBase, "inbox"))
+	c := start(t, quick(mqttURL(b.Addr()), nil))
+	if err := c.SetAvailability("inbox", Online); err != nil {
+		t.Fatal(err)
+	}
+	expect(t, in, AvailabilityTopic(testBase, "inbox"), Online)
+	if err := c.SetAvailability("inbox", Offline); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Close(deadline(t)); err != nil {
+		t.Fatal(err)
+	}
+	expect(t, in, AvailabilityTopic(testBase, "inbox"), Offline)
+}
+
 // However far a connection has come, Close ends the attempt.
 func TestCloseWhileDisconnected(t *testing.T) {
 	for name, stage := range map[string]func(p *peer, reached func()){
