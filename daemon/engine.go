@@ -51,7 +51,7 @@ type Result struct {
 
 // OpenEngine opens a model and proves it on the golden inputs of its card, where it has one.
 func OpenEngine(o EngineOptions) (*Engine, error) {
-	data, card, err := readModel(o.Model)
+	data, card, err := ReadModel(o.Model)
 	if err != nil {
 		return nil, err
 	}
@@ -90,9 +90,9 @@ func modelName(path string) string {
 	return path
 }
 
-// readModel reads a model's file and its card: the embedded one, or the .json beside the .tflite. A model without a card is run without
+// ReadModel reads a model's file and its card: the embedded one for "", or the .json beside the .tflite. A model without a card is run without
 // proof.
-func readModel(path string) ([]byte, *models.Card, error) {
+func ReadModel(path string) ([]byte, *models.Card, error) {
 	if path == "" {
 		return models.Default()
 	}

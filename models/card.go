@@ -90,8 +90,14 @@ func ParseCard(data []byte) (*Card, error) {
 	if c.Input.Size < 1 || c.Input.Size > 4096 {
 		return nil, fmt.Errorf("read model card: input.size: want 1 to 4096, have %d", c.Input.Size)
 	}
+	if n := len(c.Golden.Inputs); n > maxGoldens {
+		return nil, fmt.Errorf("read model card: golden.inputs: want at most %d, have %d", maxGoldens, n)
+	}
 	return &c, nil
 }
+
+// maxGoldens bounds the golden inputs, which are all drawn and run before a model is used.
+const maxGoldens = 64
 
 // JSON writes the card as it is kept in a file.
 func (c *Card) JSON() ([]byte, error) {

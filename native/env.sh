@@ -15,6 +15,7 @@ export CGO_CFLAGS="-O2 -I$NATIVE_PARTS/include"
 export CGO_CXXFLAGS="-O2 -std=c++17 -I$NATIVE_PARTS/include/opencv4"
 # OpenBLAS and the Fortran run-time are needed by OpenCV's libraries alone: the linker need not look into them.
 export CGO_LDFLAGS="-L$NATIVE_PARTS/lib -Wl,-rpath-link,$NATIVE_PARTS/lib -Wl,--allow-shlib-undefined -lopencv_imgcodecs -lopencv_videoio -lopencv_imgproc -lopencv_core"
-export GOFLAGS="${GOFLAGS:+$GOFLAGS }-tags=customenv,gocv_specific_modules,gocv_videoio"
+# make passes the commit to the linker; asking git for it would fail a build in a checkout that belongs to somebody else.
+export GOFLAGS="${GOFLAGS:+$GOFLAGS }-buildvcs=false -tags=customenv,gocv_specific_modules,gocv_videoio"
 # For `go test` and `go run`, whose binaries lie in temporary folders; bin/sightd has its own search path.
 export LD_LIBRARY_PATH=$NATIVE_PARTS/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}

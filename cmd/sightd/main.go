@@ -30,6 +30,7 @@ var commands = []command{
 	{"run", "[-c FILE]", "watch folders, classify what comes, publish labels over MQTT", runCommand},
 	{"classify", "FILE|DIR|-...", "classify pictures and print their labels", classifyCommand},
 	{"export", "WEIGHTS -o OUT.tflite", "make a quantized .tflite of GoogLeNet weights", exportCommand},
+	{"model", "info|dump|verify [FILE]", "tell what is in a .tflite, prove that this machine runs it right", modelCommand},
 	{"config", "init|check|show [-c FILE]", "print a commented configuration, check one, show what is in force", configCommand},
 	{"bench", "", "measure how fast a model runs here", benchCommand},
 	{"version", "", "print the versions of sightd and its libraries", versionCommand},

@@ -1,38 +1,172 @@
 package main
 
 import (
-	"flag"
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"slices"
+	"strings"
 
 	"sightd/daemon"
+	"sightd/export/tflitefile"
 	"sightd/inference"
+	"sightd/models"
 )
 
-// modelFlags are the flags of every command that runs a model.
-type modelFlags struct {
-	model, labels, delegate string
-	threads                 int
-}
+const modelAbout = `Tells of a .tflite file, of the embedded model where none is named; of its card too, the .json beside it.
+  info    what it takes and gives, its labels, how it was made and measured
+  dump    every tensor, operator and piece of metadata, a line each
+  verify  runs the card's golden inputs on each delegate and compares the scores: exit status 0 only if all agree`
 
-func addModelFlags(fs *flag.FlagSet) *modelFlags {
-	m := &modelFlags{}
-	fs.StringVar(&m.model, "model", "", "the .tflite `FILE` to run; without it the embedded model")
-	fs.StringVar(&m.labels, "labels", "", "`FILE` with one label a line; without it the labels inside the model")
-	fs.StringVar(&m.delegate, "delegate", "auto", "what runs the model: auto, cpu or xnnpack")
-	fs.IntVar(&m.threads, "threads", 0, "number of threads; 0 is one for each core, at most 4")
-	return m
-}
-
-// open opens the model. A delegate or number of threads that doesn't exist is a usage error.
-func (m *modelFlags) open(top int) (*daemon.Engine, error) {
-	switch d := inference.Delegate(m.delegate); d {
-	case inference.Auto, inference.CPU, inference.XNNPACK:
-	default:
-		return nil, usageError{"-delegate: want auto, cpu or xnnpack, have \"" + m.delegate + "\""}
+func modelCommand(_ context.Context, c *call) error {
+	fs := c.flags("model", "info|dump|verify [FILE]", modelAbout)
+	delegates := fs.String("delegate", "cpu,xnnpack", "the delegates that verify tries")
+	threads := fs.Int("threads", 0, "number of threads of verify; 0 is one for each core, at most 4")
+	arguments, err := c.parse(fs)
+	if err != nil {
+		return err
 	}
-	return daemon.OpenEngine(daemon.EngineOptions{
-		Model:   m.model,
-		Labels:  m.labels,
-		Options: inference.Options{Delegate: inference.Delegate(m.delegate), Threads: m.threads},
-		Top:     top,
-	})
+	if len(arguments) < 1 || len(arguments) > 2 {
+		return usageError{"want info, dump or verify, and at most one file"}
+	}
+	path := strings.Join(arguments[1:], "")
+	out := bufio.NewWriter(c.stdout)
+	switch arguments[0] {
+	case "info":
+		err = modelInfo(out, path)
+	case "dump":
+		err = modelDump(out, path)
+	case "verify":
+		err = modelVerify(out, path, strings.Split(*delegates, ","), *threads)
+	default:
+		return usageError{fmt.Sprintf("want info, dump or verify, have %q", arguments[0])}
+	}
+	return errors.Join(err, out.Flush())
+}
+
+// readModel reads a file, its card where it has one, and what the flatbuffer says.
+func readModel(path string) ([]byte, *models.Card, *tflitefile.Model, error) {
+	data, card, err := daemon.ReadModel(path)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	m, err := tflitefile.Read(data)
+	if err != nil && path != "" {
+		err = fmt.Errorf("read %s: %w", path, err)
+	}
+	return data, card, m, err
+}
+
+// modelDump prints the model without asking for its card: a stranger's file is to be looked at before it is trusted.
+func modelDump(w io.Writer, path string) error {
+	if path == "" {
+		_, _, m, err := readModel(path)
+		if err != nil {
+			return err
+		}
+		return tflitefile.Dump(w, m)
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	m, err := tflitefile.Read(data)
+	if err != nil {
+		return fmt.Errorf("read %s: %w", path, err)
+	}
+	return tflitefile.Dump(w, m)
+}
+
+func modelInfo(w io.Writer, path string) error {
+	data, card, m, err := readModel(path)
+	if err != nil {
+		return err
+	}
+	row := func(name, format string, args ...any) { fmt.Fprintf(w, "%-12s %s\n", name, fmt.Sprintf(format, args...)) }
+	row("sha256", "%s", models.Sum(data))
+	row("size", "%.2f MB", float64(len(data))/1e6)
+	row("description", "%s", printable(m.Description))
+	for _, i := range m.Inputs {
+		row("input", "%s", tensorLine(m.Tensors[i]))
+	}
+	for _, i := range m.Outputs {
+		row("output", "%s", tensorLine(m.Tensors[i]))
+	}
+	row("operators", "%s", countOperators(m))
+	if m.Metadata != nil {
+		if n := m.Metadata.Input.Normalization; n != nil {
+			row("metadata", "(pixel-mean)/std: mean %v, std %v", n.Mean, n.Std)
+		}
+		labels, err := m.Labels()
+		if err != nil {
+			row("labels", "%v", err)
+		} else {
+			row("labels", "%d: %s", len(labels), printable(strings.Join(labels[:min(len(labels), 10)], ", ")))
+		}
+	}
+	if card == nil {
+		row("card", "none beside it")
+		return nil
+	}
+	row("card", "%s, made by %s", printable(card.Name), printable(card.Exporter))
+	row("source", "%s (%s), sha256 %s", printable(card.Source.Name), printable(card.Source.Format), printable(card.Source.SHA256))
+	row("trained on", "%s, (pixel-mean)/std: mean %.5g, std %.5g", strings.ToUpper(printable(card.Input.Channels)), card.Input.Mean, card.Input.Std)
+	row("agreement", "%.1f %% of %d calibration pictures get the float network's label", 100*card.Agreement.Top1, card.Agreement.Pictures)
+	if a := card.Accuracy; a != nil {
+		row("accuracy", "top-1 on %d labelled pictures: %.2f %%, float %.2f %%", a.Pictures, 100*a.Top1, 100*a.FloatTop1)
+	}
+	row("golden", "%d inputs, tolerance %g", len(card.Golden.Inputs), card.Golden.Tolerance)
+	return nil
+}
+
+func tensorLine(t tflitefile.Tensor) string {
+	line := fmt.Sprintf("%s %s %v", printable(t.Name), t.Type, t.Shape)
+	if q := t.Quant; q != nil && len(q.Scale) == 1 && len(q.ZeroPoint) == 1 {
+		line += fmt.Sprintf(" scale %g zero point %d", q.Scale[0], q.ZeroPoint[0])
+	}
+	return line
+}
+
+// countOperators lists the operators by name, with their numbers.
+func countOperators(m *tflitefile.Model) string {
+	counts := map[string]int{}
+	for _, op := range m.Operators {
+		counts[op.Code.String()]++
+	}
+	var parts []string
+	for _, name := range slices.Sorted(maps.Keys(counts)) {
+		parts = append(parts, fmt.Sprintf("%d %s", counts[name], name))
+	}
+	return fmt.Sprintf("%d: %s", len(m.Operators), strings.Join(parts, ", "))
+}
+
+// modelVerify proves the model on each delegate. All are tried; the error has those that failed.
+func modelVerify(w io.Writer, path string, delegates []string, threads int) error {
+	_, card, _, err := readModel(path)
+	if err != nil {
+		return err
+	}
+	if card == nil {
+		return fmt.Errorf("verify %s: it has no card beside it, and so no golden inputs: export it again", path)
+	}
+	var failed []error
+	for _, name := range delegates {
+		engine, err := daemon.OpenEngine(daemon.EngineOptions{
+			Model:   path,
+			Options: inference.Options{Delegate: inference.Delegate(name), Threads: threads},
+		})
+		if err != nil {
+			failed = append(failed, fmt.Errorf("delegate %s: %w", name, err))
+			continue
+		}
+		fmt.Fprintf(w, "%-8s right on %d golden inputs (%s)\n", name, engine.Proven, engine.Delegation())
+		if err := engine.Close(); err != nil {
+			failed = append(failed, err)
+		}
+	}
+	return errors.Join(failed...)
 }

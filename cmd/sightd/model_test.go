@@ -1,0 +1,72 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"sightd/models"
+)
+
+func TestModel(t *testing.T) {
+	data, card, err := models.Default()
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := card.JSON()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	write := func(name string, data []byte) string {
+		t.Helper()
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, data, 0o666); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	bare := write("bare.tflite", data)
+	carded := write("carded.tflite", data)
+	write("carded.json", text)
+	wrong := write("wrong.tflite", data)
+	write("wrong.json", bytes.Replace(text, []byte(`"tolerance": 0.06`), []byte(`"tolerance": -1`), 1))
+	odd := write("odd.tflite", []byte("no model"))
+
+	for _, test := range []struct {
+		name string
+		args []string
+		code int
+		want []string
+	}{
+		{"info embedded", []string{"info"}, exitOK, []string{card.File.SHA256, "image INT8 [1 160 160 3] scale 0.007843138 zero point -1",
+			"85: 9 CONCATENATION, 57 CONV_2D, 2 DEQUANTIZE, 1 FULLY_CONNECTED, 13 MAX_POOL_2D, 1 MEAN, 1 PAD, 1 SOFTMAX",
+			"10: tench, English springer", "googlenet_imagenette.pth (pytorch zip)", "golden       4 inputs"}},
+		{"info without a card", []string{"info", bare}, exitOK, []string{"none beside it"}},
+		{"dump", []string{"dump", bare}, exitOK, []string{`"conv1/7x7_s2" INT8 [1,80,80,64]`, "CONV_2D v3", `file "labels.txt"`}},
+		{"verify embedded", []string{"verify"}, exitOK, []string{"cpu      right on 4 golden inputs", "xnnpack  right on 4 golden inputs (xnnpack, 85 of 85 nodes)"}},
+		{"verify a file", []string{"verify", carded, "--delegate", "xnnpack", "--threads", "1"}, exitOK, []string{"xnnpack  right on 4"}},
+		{"verify without a card", []string{"verify", bare}, exitRefused, []string{"has no card beside it"}},
+		{"verify wrong scores", []string{"verify", wrong}, exitRefused, []string{"delegate cpu: ", "delegate xnnpack: ", "prove golden input golf_ball"}},
+		{"verify a delegate that isn't", []string{"verify", "--delegate", "gpu"}, exitRefused, []string{`have "gpu"`}},
+		{"info of no model", []string{"info", odd}, exitRefused, []string{"odd.tflite"}},
+		{"dump of no model", []string{"dump", odd}, exitRefused, []string{"odd.tflite"}},
+		{"dump of no file", []string{"dump", filepath.Join(dir, "none")}, exitRefused, []string{"none"}},
+		{"nothing", nil, exitUsage, []string{"want info, dump or verify"}},
+		{"another word", []string{"show"}, exitUsage, []string{`have "show"`}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			code, stdout, stderr := sightd(t, nil, append([]string{"model"}, test.args...)...)
+			if code != test.code {
+				t.Errorf("exit code: got %d, want %d", code, test.code)
+			}
+			for _, want := range test.want {
+				if !strings.Contains(stdout+stderr, want) {
+					t.Errorf("output lacks %q:\n%s%s", want, stdout, stderr)
+				}
+			}
+		})
+	}
+}

@@ -1,0 +1,108 @@
+package models
+
+import (
+	"bytes"
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"sightd/export/tflitefile"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files in testdata")
+
+// TestDump shows in a text what the embedded model consists of, so that a change of it can be reviewed.
+func TestDump(t *testing.T) {
+	data, _, err := Default()
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := tflitefile.Read(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got bytes.Buffer
+	if err := tflitefile.Dump(&got, m); err != nil {
+		t.Fatal(err)
+	}
+	golden := filepath.Join("testdata", "default.dump")
+	if *update {
+		if err := os.WriteFile(golden, got.Bytes(), 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(golden)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(got.Bytes(), want) {
+		t.Errorf("the embedded model isn't the one in %s: after make model, run this test with -update and look at the difference", golden)
+	}
+}
+
+func TestDefaultCard(t *testing.T) {
+	data, card, err := Default()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := card.Matches(append([]byte{0}, data...)); err == nil || !strings.Contains(err.Error(), card.File.SHA256) {
+		t.Errorf("another file: got error %v, want one with both sums", err)
+	}
+	if len(card.Labels) != 10 || card.Input.Size != 160 || card.Input.Type != "INT8" || len(card.Outputs) != 2 || card.Accuracy == nil {
+		t.Errorf("got card %+v, want 10 classes at 160, INT8, probabilities and features, measured accuracy", card)
+	}
+	goldens, err := card.Goldens()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, g := range goldens {
+		if len(g.Pixels) != 3*160*160 || len(g.Scores) != 10 {
+			t.Errorf("golden input %s: got %d pixel values, %d scores", g.Name, len(g.Pixels), len(g.Scores))
+		}
+	}
+	text, err := card.JSON()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(text, defaultCard) {
+		t.Error("the card written again differs from the file")
+	}
+}
+
+func TestParseCardErrors(t *testing.T) {
+	for _, test := range []struct{ text, want string }{
+		{"", "read model card"},
+		{"[]", "read model card"},
+		{"{}", "input.size: want 1 to 4096, have 0"},
+		{`{"input":{"size":1e9}}`, "input.size"},
+		{`{"input":{"size":96},"golden":{"inputs":[` + strings.Repeat("{},", 64) + `{}]}}`, "want at most 64, have 65"},
+	} {
+		if _, err := ParseCard([]byte(test.text)); err == nil || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%s: got error %v, want one with %q", test.text, err, test.want)
+		}
+	}
+	card, err := ParseCard([]byte(`{"input":{"size":32},"golden":{"inputs":[{"name":"unicorn"}]}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := card.Goldens(); err == nil || !strings.Contains(err.Error(), `"unicorn"`) {
+		t.Errorf("a picture that can't be drawn: got error %v, want one with its name", err)
+	}
+}
+
+// FuzzParseCard never panics, and what it accepts can be written.
+func FuzzParseCard(f *testing.F) {
+	f.Add(defaultCard)
+	f.Add([]byte(`{"input":{"size":96},"golden":{"tolerance":1e-3,"inputs":[{"name":"noise","scores":[1,0]}]}}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		card, err := ParseCard(data)
+		if err != nil {
+			return
+		}
+		if _, err := card.JSON(); err != nil {
+			t.Error(err)
+		}
+	})
+}
