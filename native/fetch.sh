@@ -32,7 +32,7 @@ get() {
 		-Dartifact="$1" -DoutputDirectory="$work" -Dmdep.useBaseVersion=true >"$work/mvn.log" 2>&1; then
 		cat "$work/mvn.log" >&2
 		echo "fetch.sh: could not download $1." >&2
-		echo "A connection to Maven Central is needed once. Behind a proxy or a mirror: set it in ~/.m2/settings.xml." >&2
+		echo "This needs a connection to the Maven repository, once. Behind a proxy or with a mirror: set that in ~/.m2/settings.xml." >&2
 		exit 1
 	fi
 	if ! (cd "$work" && grep -F "  $2" "$OLDPWD/SHA256SUMS" | sha256sum -c --quiet -); then
