@@ -3,12 +3,16 @@ package export
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"gocv.io/x/gocv"
 
 	"sightd/camera"
 	"sightd/camera/picture"
@@ -57,21 +61,20 @@ func readPictures(dir string, size, classes int, progress func(done, total int))
 	out := &pictures{}
 	sums := sha256.New()
 	for i, name := range files {
-		data, err := os.ReadFile(filepath.Join(dir, name))
-		if err != nil {
-			return nil, fmt.Errorf("read picture: %w", err)
-		}
-		sum := sha256.Sum256(data)
-		mat, _, err := decoder.Decode(data)
-		if err != nil {
+		mat, sum, err := readPicture(decoder, filepath.Join(dir, name))
+		var refused *picture.RefusedError
+		if errors.As(err, &refused) {
 			out.refused = append(out.refused, fmt.Sprintf("%s: %v", name, err))
 			continue
+		}
+		if err != nil {
+			return nil, err
 		}
 		s := sample{file: name, class: class(name), pixels: make([]byte, 3*size*size)}
 		if err := transform.Apply(s.pixels, camera.Frame{Mat: mat, File: name}); err != nil {
 			return nil, fmt.Errorf("prepare picture %s: %w", name, err)
 		}
-		sums.Write(sum[:])
+		sums.Write(sum)
 		out.samples = append(out.samples, s)
 		progress(i+1, len(files))
 	}
@@ -79,15 +82,36 @@ func readPictures(dir string, size, classes int, progress func(done, total int))
 	return out, nil
 }
 
-// listPictures lists the picture files below dir, relative to it, sorted.
+// readPicture decodes a file and gives its sha256. The Mat belongs to the decoder.
+func readPicture(decoder *camera.Decoder, path string) (mat gocv.Mat, sum []byte, err error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return mat, nil, fmt.Errorf("read picture: %w", err)
+	}
+	defer f.Close() // it is only read
+	if mat, _, err = decoder.ReadFile(f); err != nil {
+		return mat, nil, err
+	}
+	h := sha256.New()
+	if _, err := io.Copy(h, f); err != nil {
+		return mat, nil, fmt.Errorf("read picture %s: %w", path, err)
+	}
+	return mat, h.Sum(nil), nil
+}
+
+// listPictures lists the picture files below dir, relative to it, sorted. Links to files count, as sets of pictures are often made of
+// them; links to folders aren't followed.
 func listPictures(dir string) ([]string, error) {
 	var files []string
 	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
-		if !d.Type().IsRegular() || !camera.PictureName(d.Name()) {
+		if !camera.PictureName(d.Name()) {
 			return nil
+		}
+		if info, err := os.Stat(path); err != nil || !info.Mode().IsRegular() {
+			return err
 		}
 		rel, err := filepath.Rel(dir, path)
 		files = append(files, rel)
