@@ -86,7 +86,9 @@ func modelInfo(w io.Writer, path string) error {
 	if err != nil {
 		return err
 	}
-	row := func(name, format string, args ...any) { fmt.Fprintf(w, "%-12s %s\n", name, fmt.Sprintf(format, args...)) }
+	row := func(name, format string, args ...any) {
+		fmt.Fprintf(w, "%-12s %s\n", name, fmt.Sprintf(format, args...))
+	}
 	row("sha256", "%s", models.Sum(data))
 	row("size", "%.2f MB", float64(len(data))/1e6)
 	row("description", "%s", printable(m.Description))
