@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/goccy/go-yaml"
+
+	"sightd/camera/picture"
 )
 
 // Config is the whole configuration. Default fills it, Load lays a file and the environment over that. Relative paths
@@ -89,7 +91,7 @@ func Default() Config {
 		MQTT:     MQTTConfig{Listen: "127.0.0.1:1883", QoS: 1},
 		Sources:  []SourceConfig{inbox},
 		Decide:   DecideConfig{Top: 5},
-		Limits:   LimitsConfig{MaxPixels: 50_000_000, MaxFileMB: 64},
+		Limits:   LimitsConfig{MaxPixels: picture.DefaultLimits.MaxPixels, MaxFileMB: int(picture.DefaultLimits.MaxBytes >> 20)},
 		Log:      LogConfig{Level: "info", Format: "text"},
 	}
 }

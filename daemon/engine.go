@@ -23,8 +23,7 @@ type EngineOptions struct {
 	Model   string // path of a .tflite; "" is the embedded model
 	Labels  string // path of a file with a label a line; "" takes those inside the model, or of the card beside it
 	Options inference.Options
-	Resize  preprocess.Resize // "" is squash
-	Top     int               // how many labels a Result has at most
+	Top     int // how many labels a Result has at most
 }
 
 // Engine is a model ready to classify: opened, proven on its golden inputs, with its preprocessing and its labels. It is used by one
@@ -35,12 +34,11 @@ type Engine struct {
 	Labels []string
 	Proven int // number of golden inputs that it was proven on; 0 for a model without a card
 
-	run      *tflite.Classifier
-	resize   map[preprocess.Resize]*preprocess.Transform
-	input    preprocess.Input
-	fallback preprocess.Resize
-	scores   []float32
-	top      []decide.Score
+	run    *tflite.Classifier
+	resize map[preprocess.Resize]*preprocess.Transform
+	input  preprocess.Input
+	scores []float32
+	top    []decide.Score
 }
 
 // Result is what the model says of a picture. Top belongs to the Engine and is valid until its next call.
@@ -64,17 +62,16 @@ func OpenEngine(o EngineOptions) (*Engine, error) {
 		return nil, fmt.Errorf("open model %s: %w", modelName(o.Model), err)
 	}
 	e := &Engine{
-		Name:     strings.TrimSuffix(filepath.Base(modelName(o.Model)), ".tflite"),
-		SHA256:   models.Sum(data),
-		run:      run,
-		resize:   map[preprocess.Resize]*preprocess.Transform{},
-		fallback: o.Resize,
-		input:    inputOf(run.Spec().Input, file),
-		scores:   make([]float32, run.Spec().NumClasses()),
+		run:    run,
+		resize: map[preprocess.Resize]*preprocess.Transform{},
+		input:  inputOf(run.Spec().Input, file),
+		scores: make([]float32, run.Spec().NumClasses()),
 	}
 	e.top = make([]decide.Score, min(max(o.Top, 1), len(e.scores)))
 	if card != nil {
-		e.Name = card.Name
+		e.Name, e.SHA256 = card.Name, card.File.SHA256 // ReadModel has compared it with the file's
+	} else {
+		e.Name, e.SHA256 = strings.TrimSuffix(filepath.Base(o.Model), ".tflite"), models.Sum(data)
 	}
 	if err := errors.Join(e.readLabels(o.Labels, file, card), e.prove(card)); err != nil {
 		return nil, errors.Join(fmt.Errorf("open model %s: %w", modelName(o.Model), err), e.Close())
@@ -200,12 +197,9 @@ func (e *Engine) prove(card *models.Card) error {
 	return err
 }
 
-// Classify prepares the frame, runs the network and sorts its scores. A resize of "" is the Engine's. It allocates nothing on the
+// Classify prepares the frame, runs the network and sorts its scores. A resize of "" is squash. It allocates nothing on the
 // Go heap once each resize was used.
 func (e *Engine) Classify(f camera.Frame, resize preprocess.Resize) (Result, error) {
-	if resize == "" {
-		resize = e.fallback
-	}
 	t, err := e.transform(resize)
 	if err != nil {
 		return Result{}, err

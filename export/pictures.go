@@ -34,9 +34,6 @@ type pictures struct {
 	refused []string // "FILE: reason"
 }
 
-// limits bound what a calibration picture may cost.
-var limits = picture.Limits{MaxPixels: 50_000_000, MaxBytes: 64 << 20}
-
 // readPictures reads the pictures below dir with the daemon's own decoder and preprocessing. With classes > 0, dir has a folder for each
 // class, in the order of the classes when sorted by name, and each picture's class is known. progress is told after each picture.
 func readPictures(dir string, size, classes int, progress func(done, total int)) (*pictures, error) {
@@ -55,7 +52,7 @@ func readPictures(dir string, size, classes int, progress func(done, total int))
 		return nil, err
 	}
 	defer transform.Close() // frees C memory; there is nothing to report
-	decoder := camera.NewDecoder(limits)
+	decoder := camera.NewDecoder(picture.DefaultLimits)
 	defer decoder.Close() // likewise
 
 	out := &pictures{}

@@ -43,6 +43,9 @@ func (l Limits) check(width, height int) error {
 	return nil
 }
 
+// DefaultLimits are those of the configuration without a file.
+var DefaultLimits = Limits{MaxPixels: 50_000_000, MaxBytes: 64 << 20}
+
 // Header is what a picture says of itself.
 type Header struct {
 	Format      Format

@@ -28,12 +28,6 @@ A folder is searched with all folders below it; dot files, unfinished uploads (.
 a picture's name are left out there. "-" reads one picture from standard input.
 Exit status: 0 all classified, 1 some refused, 2 usage.`
 
-// classifyLimits are the default configuration's.
-var classifyLimits = picture.Limits{
-	MaxPixels: daemon.Default().Limits.MaxPixels,
-	MaxBytes:  int64(daemon.Default().Limits.MaxFileMB) << 20,
-}
-
 // classified is a line of --json.
 type classified struct {
 	File    string         `json:"file"`
@@ -69,7 +63,7 @@ func classifyCommand(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	decoder := camera.NewDecoder(classifyLimits)
+	decoder := camera.NewDecoder(picture.DefaultLimits)
 	out := bufio.NewWriter(c.stdout)
 	p := newPrinter(out, *asJSON)
 	k := &classifier{engine: engine, decoder: decoder, printer: p, stdin: c.stdin}

@@ -54,29 +54,34 @@ func readModel(path string) ([]byte, *models.Card, *tflitefile.Model, error) {
 	if err != nil {
 		return nil, nil, nil, err
 	}
+	m, err := parseModel(path, data)
+	return data, card, m, err
+}
+
+// parseModel reads a flatbuffer; path is for the error.
+func parseModel(path string, data []byte) (*tflitefile.Model, error) {
 	m, err := tflitefile.Read(data)
 	if err != nil && path != "" {
 		err = fmt.Errorf("read %s: %w", path, err)
 	}
-	return data, card, m, err
+	return m, err
 }
 
 // modelDump prints the model without asking for its card: a stranger's file is to be looked at before it is trusted.
 func modelDump(w io.Writer, path string) error {
+	var data []byte
+	var err error
 	if path == "" {
-		_, _, m, err := readModel(path)
-		if err != nil {
-			return err
-		}
-		return tflitefile.Dump(w, m)
+		data, _, err = models.Default()
+	} else {
+		data, err = os.ReadFile(path)
 	}
-	data, err := os.ReadFile(path)
 	if err != nil {
 		return err
 	}
-	m, err := tflitefile.Read(data)
+	m, err := parseModel(path, data)
 	if err != nil {
-		return fmt.Errorf("read %s: %w", path, err)
+		return err
 	}
 	return tflitefile.Dump(w, m)
 }
