@@ -34,6 +34,9 @@ func FuzzOpen(f *testing.F) {
 	f.Add(saveLegacy(c))
 	f.Add(safetensors(`{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}`, 4))
 	f.Add([]byte("<!doctype html>"))
+	f.Add([]byte(oneLayer()))
+	f.Add([]byte("name: \"GoogleNet\"\nlayer {"))
+	f.Add([]byte(message(nil).varint(1, 8).text(2, "pytorch").bytes(7, nil)))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		if set, err := readBytes(data); err == nil {
 			readAll(t, set)
@@ -81,6 +84,28 @@ func FuzzSafetensors(f *testing.F) {
 		set, err := readSafetensors(bytes.NewReader(data), int64(len(data)))
 		if err == nil {
 			readAll(t, &Set{file: bytes.NewReader(data), layouts: set})
+		}
+	})
+}
+
+// FuzzCaffe takes every input for a Caffe network, whether it begins like one or not.
+func FuzzCaffe(f *testing.F) {
+	f.Add([]byte(oneLayer()))
+	f.Add([]byte(v1Network()))
+	f.Add([]byte(v2Network()))
+	f.Add([]byte(inLayer(claim(6, 1<<40))))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		file := bytes.NewReader(data)
+		layouts, layers, err := readCaffe(file, int64(len(data)))
+		if err != nil {
+			return
+		}
+		set := &Set{file: file, layouts: layouts, layers: layers}
+		readAll(t, set)
+		for _, l := range set.Layers() {
+			if l.Name == "" || l.Type == "" {
+				t.Errorf("layer %+v has no name or no type", l)
+			}
 		}
 	})
 }

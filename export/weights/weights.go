@@ -1,13 +1,15 @@
 // Package weights reads the files that hold a network's weights: state dicts saved by PyTorch (.pth, .pt), in its zip
-// format and in the pickle format of before 2020, and safetensors files. The content decides, never the file's extension.
+// format and in the pickle format of before 2020, safetensors files, and Caffe's networks (.caffemodel). The content
+// decides, never the file's extension.
 //
 // Nothing in a file is executed. A .pth file is a Python pickle, a program for a stack machine; the machine here knows the
 // few instructions, and the few names, that a state dict is made of, and refuses all others. Whatever a file claims (sizes,
 // counts, strides, offsets) is checked against the file's real size before memory is taken for it: opening a hostile file
 // takes 100 MB at most, and reading a tensor a small multiple of the bytes that it lies over in the file, at most 512 MiB.
 //
-// The package reads tensors, and checks their names, shapes and values against a table that the caller brings. It knows no
-// network, folds no batch norm and changes no layout: a convolution's weights come as the file has them, OIHW.
+// The package reads tensors, and checks their names, shapes and values against a table that the caller brings. Of a Caffe
+// network it also gives the layers, as far as the file states them. It knows no network, folds no batch norm and changes no
+// layout: a convolution's weights come as the file has them, OIHW.
 package weights
 
 import (
@@ -29,6 +31,7 @@ const (
 	formatZip         = "pytorch zip"
 	formatLegacy      = "pytorch legacy"
 	formatSafetensors = "safetensors"
+	formatCaffe       = "caffemodel"
 )
 
 // Tensor is one array of a file, converted to float32. Its memory belongs to the caller.
@@ -42,17 +45,20 @@ type Tensor struct {
 // when asked. A Set is safe for use by several goroutines; Close it when the tensors needed have been read.
 type Set struct {
 	Path   string // as given to Open
-	Format string // "pytorch zip", "pytorch legacy" or "safetensors"
+	Format string // "pytorch zip", "pytorch legacy", "safetensors" or "caffemodel"
 	SHA256 string // of the whole file, in lower-case hexadecimal
 
 	file    io.ReaderAt
 	close   func() error
 	layouts map[string]*layout
+	layers  []Layer // of a Caffe network
 }
 
 // Open reads the names, types and shapes of the tensors in a weights file and checks that their values lie within it. Names
 // lose the "module." that DataParallel and the "_orig_mod." that torch.compile put before each of them. In a zip file, the
-// checksums of the tensors' storages are checked too. The error names the file and, where there is one, the way out.
+// checksums of the tensors' storages are checked too. In a Caffe network, which names layers and not tensors, a layer's first
+// blob is the tensor LAYER.weight, the second LAYER.bias, and others, which GoogLeNet has none of, are LAYER.blob2 and so on. The
+// error names the file and, where there is one, the way out.
 func Open(path string) (*Set, error) {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -87,6 +93,8 @@ func read(r io.ReaderAt, size int64) (*Set, error) {
 		set.layouts, err = readLegacy(r, size)
 	case formatSafetensors:
 		set.layouts, err = readSafetensors(r, size)
+	case formatCaffe:
+		set.layouts, set.layers, err = readCaffe(r, size)
 	}
 	if err != nil {
 		return nil, err

@@ -198,6 +198,7 @@ func TestCutOff(t *testing.T) {
 		formatZip:         saveZip(t, small, nil),
 		formatLegacy:      saveLegacy(small),
 		formatSafetensors: safetensors(`{"fc.bias":{"dtype":"F32","shape":[3],"data_offsets":[0,12]}}`, 12),
+		formatCaffe:       oneLayer(),
 	} {
 		if _, err := readBytes(data); err != nil {
 			t.Errorf("%s, whole: %v", format, err)
@@ -332,6 +333,9 @@ func TestHostileMemory(t *testing.T) {
 		"shape":       saveZip(t, huge, nil),
 		"entries":     writeZip(t, "a/", slices.Repeat([]zipEntry{{name: "data.pkl"}}, 60_000)),
 		"descriptors": safetensors(`{"a":{"shape":[`+strings.Repeat("1,", maxHeader/2-100)+`1]}}`, 0),
+		"layers":      manyLayers(),
+		"names":       manyNames(),
+		"blobs":       manyBlobs(),
 	} {
 		var before, after runtime.MemStats
 		runtime.GC()
@@ -350,7 +354,7 @@ func TestHostileMemory(t *testing.T) {
 }
 
 func BenchmarkOpen(b *testing.B) {
-	for _, name := range []string{"googlenet_imagenette.pth", "googlenet_imagenette.safetensors"} {
+	for _, name := range []string{"googlenet_imagenette.pth", "googlenet_imagenette.safetensors", "bvlc_googlenet.caffemodel"} {
 		b.Run(filepath.Ext(name), func(b *testing.B) {
 			path := sharedFile(b, name)
 			b.ReportAllocs()
