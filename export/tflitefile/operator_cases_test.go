@@ -84,6 +84,11 @@ func operatorCases() []operatorCase {
 			[]Tensor{ints("axes", []int{1}, -2)}, []int{1, 1, 2}, []float32{1, 2, 3, 6}, []float32{2, 4}},
 		{"reshape", OpReshape, 1, ReshapeOptions{NewShape: []int{-1, 4}}, []int{1, 2, 2},
 			[]Tensor{ints("shape", []int{2}, -1, 4)}, []int{1, 4}, counting(4), counting(4)},
+		{"space to depth", OpSpaceToDepth, 1, SpaceToDepthOptions{BlockSize: 2}, []int{1, 2, 4, 1}, nil, []int{1, 1, 2, 4},
+			counting(8), []float32{1, 2, 5, 6, 3, 4, 7, 8}},
+		{"fully connected with int8 weights", OpFullyConnected, 9, FullyConnectedOptions{AsymmetricQuantizeInputs: true}, []int{1, 2},
+			[]Tensor{{Name: "w", Type: Int8, Shape: []int{1, 2}, Data: []byte{100, 0xce}, Quant: &Quantization{Scale: []float32{0.5}, ZeroPoint: []int64{0}}},
+				floats("b", []int{1}, 7)}, []int{1, 1}, []float32{0, 255}, []float32{7 - 25*255}},
 		{"pad", OpPad, 1, PadOptions{}, []int{1, 2}, []Tensor{ints("widths", []int{2, 2}, 0, 1, 2, 0)}, []int{2, 4},
 			[]float32{5, 6}, []float32{0, 0, 5, 6, 0, 0, 0, 0}},
 		{"pad with a value", OpPadV2, 1, PadV2Options{}, []int{1, 2},
@@ -98,6 +103,7 @@ func operatorCases() []operatorCase {
 		{"local response normalization", OpLocalResponseNormalization, 1,
 			LocalResponseNormalizationOptions{Radius: 1, Bias: 2, Alpha: 0.5, Beta: 1}, []int{1, 1, 1, 3}, nil,
 			[]int{1, 1, 1, 3}, []float32{1, 2, 4}, []float32{1 / 4.5, 2 / 12.5, 4.0 / 12}},
+		{"sqrt", OpSqrt, 1, nil, []int{1, 2}, nil, []int{1, 2}, []float32{4, 0.25}, []float32{2, 0.5}},
 		{"rsqrt", OpRsqrt, 1, nil, []int{1, 2}, nil, []int{1, 2}, []float32{4, 0.25}, []float32{0.5, 2}},
 	}
 }

@@ -19,11 +19,13 @@ const (
 	OpMul                        BuiltinOperator = 18
 	OpReshape                    BuiltinOperator = 22
 	OpSoftmax                    BuiltinOperator = 25
+	OpSpaceToDepth               BuiltinOperator = 26
 	OpCustom                     BuiltinOperator = 32
 	OpPad                        BuiltinOperator = 34
 	OpMean                       BuiltinOperator = 40
 	OpSub                        BuiltinOperator = 41
 	OpPadV2                      BuiltinOperator = 60
+	OpSqrt                       BuiltinOperator = 75
 	OpRsqrt                      BuiltinOperator = 76
 	OpQuantize                   BuiltinOperator = 114
 )
@@ -41,13 +43,16 @@ func (c BuiltinOperator) String() string {
 //
 //	operator                          float  int8   else
 //	CONV_2D, DEPTHWISE_CONV_2D        1      3      DEPTHWISE_CONV_2D with dilation, not int8: 2
-//	FULLY_CONNECTED                   1      4      5 with KeepNumDims, 6 with two inputs
+//	FULLY_CONNECTED                   1      4      5 with KeepNumDims, 6 with two inputs, float with INT8 weights: 3, or 9 with
+//	                                                AsymmetricQuantizeInputs
 //	MUL                               1      2      3 if the scales' in1*in2/out is 1 or more
 //	PAD, PADV2                        1      2      4 above rank 4
 //	DEQUANTIZE                        -      2      uint8: 1, float16: 3
 //	the pools, CONCATENATION, MEAN,
-//	SOFTMAX, ADD, SUB, RSQRT          1      2      -
+//	SOFTMAX, ADD, SUB, RSQRT,
+//	SPACE_TO_DEPTH                    1      2      -
 //	RESHAPE, QUANTIZE, L.R.N.         1      1      -
+//	SQRT                              1      -      -
 //
 // The type that decides is that of input 0. UINT8 counts as float. The numbers are those that TensorFlow's converter
 // gives (tensorflow/lite/tools/versioning/op_version.cc). Without a tensor as input 0 it is 1.
@@ -69,13 +74,18 @@ func (m *Model) OperatorVersion(i int) int {
 		return convolutionVersion(x, op.Options)
 	case OpFullyConnected:
 		options, _ := op.Options.(FullyConnectedOptions) // other options: as if none were set
+		w := m.tensorAt(op.Inputs, 1)
 		switch {
+		case options.AsymmetricQuantizeInputs:
+			return 9
 		case len(op.Inputs) == 2:
 			return 6
 		case options.KeepNumDims:
 			return 5
 		case x.Type == Int8:
 			return 4
+		case w != nil && w.Type == Int8:
+			return 3
 		}
 	case OpMul:
 		if m.mulRescalesUp(op) {

@@ -52,10 +52,12 @@ type ConcatenationOptions struct {
 }
 
 // FullyConnectedOptions are for FULLY_CONNECTED. KeepNumDims keeps the input's leading axes in the output, which
-// otherwise is [batch, units].
+// otherwise is [batch, units]. AsymmetricQuantizeInputs is for a float input with INT8 weights: the kernel then quantizes each row of
+// the input to 8 bits with a zero point, instead of around 0.
 type FullyConnectedOptions struct {
-	Activation  Activation
-	KeepNumDims bool
+	Activation               Activation
+	KeepNumDims              bool
+	AsymmetricQuantizeInputs bool
 }
 
 // SoftmaxOptions are for SOFTMAX: exp(Beta*x) divided by its sum along the last axis. Beta is 1 for the usual one.
@@ -71,6 +73,12 @@ type ReducerOptions struct {
 // ReshapeOptions are for RESHAPE; the operator's second input, an INT32 constant, says the same.
 type ReshapeOptions struct {
 	NewShape []int
+}
+
+// SpaceToDepthOptions are for SPACE_TO_DEPTH: each block of BlockSize by BlockSize pixels becomes one pixel with as many times the channels,
+// those of the first row first.
+type SpaceToDepthOptions struct {
+	BlockSize int
 }
 
 // PadOptions are for PAD: it has no settings, the widths are its second input.
@@ -119,6 +127,7 @@ const (
 	unionAdd                        = 11
 	unionLocalResponseNormalization = 13
 	unionReshape                    = 17
+	unionSpaceToDepth               = 19
 	unionMul                        = 21
 	unionPad                        = 22
 	unionReducer                    = 27
@@ -137,6 +146,7 @@ func (ConcatenationOptions) union() byte              { return unionConcatenatio
 func (AddOptions) union() byte                        { return unionAdd }
 func (LocalResponseNormalizationOptions) union() byte { return unionLocalResponseNormalization }
 func (ReshapeOptions) union() byte                    { return unionReshape }
+func (SpaceToDepthOptions) union() byte               { return unionSpaceToDepth }
 func (MulOptions) union() byte                        { return unionMul }
 func (PadOptions) union() byte                        { return unionPad }
 func (ReducerOptions) union() byte                    { return unionReducer }
@@ -169,10 +179,14 @@ func (o ConcatenationOptions) String() string {
 
 // String gives the settings on one line.
 func (o FullyConnectedOptions) String() string {
+	text := ""
 	if o.KeepNumDims {
-		return "keep_num_dims" + activated(o.Activation)
+		text += " keep_num_dims"
 	}
-	return strings.TrimPrefix(activated(o.Activation), " ")
+	if o.AsymmetricQuantizeInputs {
+		text += " asymmetric_quantize_inputs"
+	}
+	return strings.TrimPrefix(text+activated(o.Activation), " ")
 }
 
 // String gives the settings on one line.
@@ -188,6 +202,9 @@ func (o ReducerOptions) String() string {
 
 // String gives the settings on one line.
 func (o ReshapeOptions) String() string { return "new_shape " + dims(o.NewShape) }
+
+// String gives the settings on one line.
+func (o SpaceToDepthOptions) String() string { return fmt.Sprintf("block_size %d", o.BlockSize) }
 
 // String is empty.
 func (PadOptions) String() string { return "" }

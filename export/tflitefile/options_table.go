@@ -85,14 +85,19 @@ func readConcatenationOptions(t table) ConcatenationOptions {
 
 // Slot 1 is weights_format, always the default one.
 func (o FullyConnectedOptions) write(b builder) flatbuffers.UOffsetT {
-	b.StartObject(3)
+	b.StartObject(4)
 	b.PrependInt8Slot(0, int8(o.Activation), 0)
 	b.PrependBoolSlot(2, o.KeepNumDims, false)
+	b.PrependBoolSlot(3, o.AsymmetricQuantizeInputs, false)
 	return b.EndObject()
 }
 
 func readFullyConnectedOptions(t table) FullyConnectedOptions {
-	return FullyConnectedOptions{Activation: Activation(t.int8(0)), KeepNumDims: t.int8(2) != 0}
+	return FullyConnectedOptions{
+		Activation:               Activation(t.int8(0)),
+		KeepNumDims:              t.int8(2) != 0,
+		AsymmetricQuantizeInputs: t.int8(3) != 0,
+	}
 }
 
 func (o SoftmaxOptions) write(b builder) flatbuffers.UOffsetT {
@@ -152,6 +157,12 @@ func (b builder) activation(a Activation) flatbuffers.UOffsetT {
 	return b.EndObject()
 }
 
+func (o SpaceToDepthOptions) write(b builder) flatbuffers.UOffsetT {
+	b.StartObject(1)
+	b.PrependInt32Slot(0, int32(o.BlockSize), 0)
+	return b.EndObject()
+}
+
 func (PadOptions) write(b builder) flatbuffers.UOffsetT { return b.empty() }
 
 func (PadV2Options) write(b builder) flatbuffers.UOffsetT { return b.empty() }
@@ -192,6 +203,8 @@ func readOptions(union byte, t table) Options {
 		return SubOptions{Activation: Activation(t.int8(0))}
 	case unionMul:
 		return MulOptions{Activation: Activation(t.int8(0))}
+	case unionSpaceToDepth:
+		return SpaceToDepthOptions{BlockSize: t.int32(0, 0)}
 	case unionPad:
 		return PadOptions{}
 	case unionPadV2:

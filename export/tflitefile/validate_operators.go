@@ -33,6 +33,7 @@ var rules = map[BuiltinOperator]rule{
 	OpSoftmax:                    {1, 1, false, step.checkSoftmax},
 	OpMean:                       {2, 2, false, step.checkMean},
 	OpReshape:                    {1, 2, false, step.checkReshape},
+	OpSpaceToDepth:               {1, 1, false, step.checkSpaceToDepth},
 	OpPad:                        {2, 2, false, step.checkPad},
 	OpPadV2:                      {3, 3, false, step.checkPadV2},
 	OpAdd:                        {2, 2, false, step.checkAdd},
@@ -40,6 +41,7 @@ var rules = map[BuiltinOperator]rule{
 	OpMul:                        {2, 2, false, step.checkMul},
 	OpLocalResponseNormalization: {1, 1, false, step.checkLocalResponseNormalization},
 	OpRsqrt:                      {1, 1, false, step.checkRsqrt},
+	OpSqrt:                       {1, 1, false, step.checkSqrt},
 	OpQuantize:                   {1, 1, false, step.checkQuantize},
 	OpDequantize:                 {1, 1, false, step.checkDequantize},
 }
@@ -211,6 +213,13 @@ func (s step) checkRsqrt() error {
 		return fmt.Errorf("options %T: want none", s.op.Options)
 	}
 	return s.unary(Float32, Int8)
+}
+
+func (s step) checkSqrt() error {
+	if s.op.Options != nil {
+		return fmt.Errorf("options %T: want none", s.op.Options)
+	}
+	return s.unary(Float32)
 }
 
 func (s step) checkQuantize() error {

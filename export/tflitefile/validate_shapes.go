@@ -81,6 +81,21 @@ func fits(shape, want []int) bool {
 	})
 }
 
+func (s step) checkSpaceToDepth() error {
+	o, err := optionsOf[SpaceToDepthOptions](s)
+	if err != nil {
+		return err
+	}
+	x, n := s.in[0], o.BlockSize
+	if len(x.Shape) != 4 || n < 1 || x.Shape[1]%n != 0 || x.Shape[2]%n != 0 {
+		return fmt.Errorf("input %q of shape %s: want NHWC with a height and width that block size %d divides", x.Name, dims(x.Shape), n)
+	}
+	if err := s.wantShape([]int{x.Shape[0], x.Shape[1] / n, x.Shape[2] / n, x.Shape[3] * n * n}); err != nil {
+		return err
+	}
+	return s.moves(x, Float32, Int8, UInt8)
+}
+
 func (s step) checkPad() error {
 	if _, err := optionsOf[PadOptions](s); err != nil {
 		return err

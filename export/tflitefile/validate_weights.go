@@ -98,10 +98,14 @@ func (s step) checkWeights(axis int) error {
 	if err := x.wantType(Float32, Int8); err != nil {
 		return err
 	}
-	for _, t := range []*Tensor{w, s.y} {
-		if err := t.wantType(x.Type); err != nil {
-			return err
-		}
+	// A hybrid operator quantizes its float input itself, to match INT8 weights. Only with one scale for all channels: the kernels outside of
+	// XNNPACK answer nonsense with more (TensorFlow Lite 2.20).
+	hybrid := s.op.Code == OpFullyConnected && x.Type == Float32 && w.Type == Int8
+	if err := s.y.wantType(x.Type); err != nil {
+		return err
+	}
+	if err := w.wantType(x.Type); err != nil && !hybrid {
+		return err
 	}
 	if bias != nil {
 		if want := w.Shape[axis]; len(bias.Shape) != 1 || bias.Shape[0] != want {
@@ -115,13 +119,16 @@ func (s step) checkWeights(axis int) error {
 			return err
 		}
 	}
-	if x.Type == Float32 {
+	if x.Type == Float32 && !hybrid {
 		return nil
 	}
 	if err := w.checkInt8Weights(axis); err != nil {
 		return err
 	}
-	if bias == nil {
+	if hybrid && len(w.Quant.Scale) != 1 {
+		return fmt.Errorf("weights %q with %d scales: want 1 for a float input", w.Name, len(w.Quant.Scale))
+	}
+	if bias == nil || hybrid {
 		return nil
 	}
 	return bias.checkInt32Bias(x, w)
