@@ -50,6 +50,28 @@ func (b *builder) folded(torch string, kernel, in, out int) (w, bias []float32, 
 	return w, bias, nil
 }
 
+// plain reads a convolution with bias, its weights turned from OIHW to OHWI.
+func (b *builder) plain(name string, kernel, in, out int) (w, bias []float32, err error) {
+	conv, err := b.set.Tensor(name + ".weight")
+	if err != nil {
+		return nil, nil, err
+	}
+	t, err := b.set.Tensor(name + ".bias")
+	if err != nil {
+		return nil, nil, err
+	}
+	area := kernel * kernel
+	w = make([]float32, out*area*in)
+	for o := range out {
+		for i := range in {
+			for p := range area {
+				w[(o*area+p)*in+i] = conv.Data[(o*in+i)*area+p]
+			}
+		}
+	}
+	return w, t.Data, nil
+}
+
 // finite says whether no value is infinite or NaN.
 func finite(values []float32) bool {
 	return !slices.ContainsFunc(values, func(v float32) bool { return math.IsInf(float64(v), 0) || math.IsNaN(float64(v)) })
@@ -88,11 +110,11 @@ func (n Normalization) Pixels() Pixels {
 //	w' = w / (Scale*Std)          for each input channel
 //	b' = b + sum w*(Zero-Mean)/Std
 //
-// That is exact but for the border: the padding is 0 in r, which is the pixel Zero, where the network was trained with the
-// pixel Mean. Before ReLU, an output whose window reaches over the border is off by the sum of w*(Zero-Mean)/Std over the
-// weights that lie on padding. Weights and bias of the other operators are shared with g.
+// The border, which the network was trained with as x = 0, becomes the whole pixel nearest to each channel's Mean. That is exact for
+// whole means from 0 to 255, and off by half a pixel at most for others in that range. Weights and bias of the other operators are shared
+// with g.
 func (g *Graph) TakePixels(n Normalization, p Pixels) *Graph {
-	out := &Graph{Size: g.Size, Classes: g.Classes, Ops: append([]Op(nil), g.Ops...)}
+	out := g.copy()
 	conv := out.Op(FirstConv)
 	w := make([]float32, len(conv.Weights))
 	bias := make([]float32, len(conv.Bias))
@@ -108,7 +130,66 @@ func (g *Graph) TakePixels(n Normalization, p Pixels) *Graph {
 		bias[o] = float32(sum)
 	}
 	conv.Weights, conv.Bias = w, bias
+	if border := n.border(); border != [3]int{p.Zero, p.Zero, p.Zero} {
+		pad := out.Op(conv.Inputs[0])
+		pad.Fill = make([]float64, 3)
+		for c := range border {
+			pad.Fill[c] = float64(border[c]-p.Zero) * p.Scale
+		}
+	}
 	return out
+}
+
+// border gives the pixel whose normalized value is nearest to 0, the lower one of two.
+func (n Normalization) border() (pixel [3]int) {
+	for c := range pixel {
+		pixel[c] = int(min(max(math.Ceil(n.Mean[c]-0.5), 0), 255))
+	}
+	return pixel
+}
+
+// copy gives a graph with operators of its own, which share their arrays with g.
+func (g *Graph) copy() *Graph {
+	out := *g
+	out.Ops = slices.Clone(g.Ops)
+	return &out
+}
+
+// Space2Depth returns a copy of the graph whose first convolution, 7x7 in steps of 2 over 3 channels, is one of 4x4 in steps of 1 over
+// the 12 channels of blocks of 2x2 pixels. It computes the same: the kernel gets a row and a column of zeros behind it, and its
+// taps are sorted by their place in a block. Kernels for int8 work on 4, 8 or 16 channels at a time, of which 3 leave most unused.
+func (g *Graph) Space2Depth() *Graph {
+	out := &Graph{Architecture: g.Architecture, Size: g.Size, Classes: g.Classes}
+	for _, op := range g.Ops {
+		if op.Name != FirstConv {
+			out.Ops = append(out.Ops, op)
+			continue
+		}
+		pad := g.Op(op.Inputs[0])
+		blocks := Op{Name: FirstConv + "/blocks", Kind: SpaceToDepth, Inputs: op.Inputs,
+			Height: pad.Height / 2, Width: pad.Width / 2, Channels: 4 * pad.Channels}
+		small := op
+		small.Inputs, small.Kernel, small.Stride = []string{blocks.Name}, (op.Kernel+1)/2, 1
+		small.Weights = blockWeights(op.Weights, op.Channels, op.Kernel, pad.Channels)
+		out.Ops = append(out.Ops, blocks, small)
+	}
+	return out
+}
+
+// blockWeights sorts weights [out, k, k, in] into [out, (k+1)/2, (k+1)/2, 2*2*in].
+func blockWeights(w []float32, out, k, in int) []float32 {
+	half := (k + 1) / 2
+	sorted := make([]float32, out*half*half*4*in)
+	for o := range out {
+		for y := range k {
+			for x := range k {
+				from := ((o*k+y)*k + x) * in
+				to := (((o*half+y/2)*half+x/2)*4 + (y%2)*2 + x%2) * in
+				copy(sorted[to:to+in], w[from:from+in])
+			}
+		}
+	}
+	return sorted
 }
 
 // SwapChannels exchanges the first convolution's red and blue input channels: a network trained on BGR pictures then takes

@@ -1,6 +1,7 @@
 package graph
 
 import (
+	"errors"
 	"fmt"
 
 	"sightd/export/weights"
@@ -12,9 +13,12 @@ type layer struct {
 	torch string // prefix of its tensors in torchvision's state dict; "" where it has none
 
 	kernel, stride, channels int // of a convolution, or of a pool (channels 0)
+	torchKernel              int // where torchvision's differs
 
 	// inception gives the widths of a module's convolutions, in the order of branches.
 	inception widths
+
+	norm bool // local response normalization, which torchvision doesn't have
 }
 
 // widths are numbers of channels: 1x1, 3x3 reduce, 3x3, 5x5 reduce, 5x5, pool projection.
@@ -23,14 +27,17 @@ type widths [len(branches)]int
 // isInception says whether the row is an inception module.
 func (l *layer) isInception() bool { return l.inception != widths{} }
 
-// layers is GoogLeNet as torchvision has it (torchvision/models/googlenet.py; the paper is Szegedy et al. 2014,
-// arXiv:1409.4842, table 1). It differs from the paper in four ways: each convolution has a batch norm, there is no local
-// response normalization, the branch named 5x5 has 3x3 kernels, and pool4 is 2x2.
+// layers is GoogLeNet, for both architectures: the paper's (Szegedy et al. 2014, arXiv:1409.4842, table 1) as Caffe's
+// bvlc_googlenet has it (models/bvlc_googlenet/train_val.prototxt), and torchvision's (torchvision/models/googlenet.py), which differs in
+// four ways: each convolution has a batch norm, there is no local response normalization, the branch named 5x5 has 3x3
+// kernels, and pool4 is 2x2.
 var layers = []layer{
 	{name: "conv1/7x7_s2", torch: "conv1", kernel: 7, stride: 2, channels: 64},
 	{name: "pool1/3x3_s2", kernel: 3, stride: 2},
+	{name: "pool1/norm1", norm: true},
 	{name: "conv2/3x3_reduce", torch: "conv2", kernel: 1, stride: 1, channels: 64},
 	{name: "conv2/3x3", torch: "conv3", kernel: 3, stride: 1, channels: 192},
+	{name: "conv2/norm2", norm: true},
 	{name: "pool2/3x3_s2", kernel: 3, stride: 2},
 	{name: "inception_3a", torch: "inception3a", inception: widths{64, 96, 128, 16, 32, 32}},
 	{name: "inception_3b", torch: "inception3b", inception: widths{128, 128, 192, 32, 96, 64}},
@@ -40,10 +47,16 @@ var layers = []layer{
 	{name: "inception_4c", torch: "inception4c", inception: widths{128, 128, 256, 24, 64, 64}},
 	{name: "inception_4d", torch: "inception4d", inception: widths{112, 144, 288, 32, 64, 64}},
 	{name: "inception_4e", torch: "inception4e", inception: widths{256, 160, 320, 32, 128, 128}},
-	{name: "pool4/3x3_s2", kernel: 2, stride: 2},
+	{name: "pool4/3x3_s2", kernel: 3, torchKernel: 2, stride: 2},
 	{name: "inception_5a", torch: "inception5a", inception: widths{256, 160, 320, 32, 128, 128}},
 	{name: "inception_5b", torch: "inception5b", inception: widths{384, 192, 384, 48, 128, 128}},
 }
+
+// caffeNorm is bvlc_googlenet's local response normalization: local_size 5, alpha 1e-4, which Caffe divides by the size, beta
+// 0.75.
+var caffeNorm = Norm{Radius: 2, Bias: 1, Alpha: caffeAlpha / 5, Beta: 0.75}
+
+const caffeAlpha = 1e-4
 
 // What a convolution of an inception module reads, where it isn't another one.
 const (
@@ -53,17 +66,17 @@ const (
 
 // branches lists the convolutions of an inception module in the order of widths.
 var branches = [6]struct {
-	name, torch string
-	from        int // fromInput, fromPool or the index of the convolution that it reads
-	kernel      int
-	output      bool // goes into the module's concatenation
+	name, torch         string
+	from                int // fromInput, fromPool or the index of the convolution that it reads
+	kernel, torchKernel int
+	output              bool // goes into the module's concatenation
 }{
-	{"1x1", "branch1", fromInput, 1, true},
-	{"3x3_reduce", "branch2.0", fromInput, 1, false},
-	{"3x3", "branch2.1", 1, 3, true},
-	{"5x5_reduce", "branch3.0", fromInput, 1, false},
-	{"5x5", "branch3.1", 3, 3, true},
-	{"pool_proj", "branch4.1", fromPool, 1, true},
+	{"1x1", "branch1", fromInput, 1, 1, true},
+	{"3x3_reduce", "branch2.0", fromInput, 1, 1, false},
+	{"3x3", "branch2.1", 1, 3, 3, true},
+	{"5x5_reduce", "branch3.0", fromInput, 1, 1, false},
+	{"5x5", "branch3.1", 3, 5, 3, true},
+	{"pool_proj", "branch4.1", fromPool, 1, 1, true},
 }
 
 // batchNorm lists the tensors of a batch norm, each as long as the convolution has channels.
@@ -84,23 +97,32 @@ func CheckSize(size int) error {
 	return nil
 }
 
-// GoogLeNet reads the network out of torchvision's state dict, for pictures of size by size pixels. What set holds is
-// checked first: missing, extra or wrongly shaped tensors and values that are no numbers are errors that name them.
-// Auxiliary heads and batch counters may be there and are left out.
+// GoogLeNet reads the network out of a set of weights, for pictures of size by size pixels. Recognize says which architecture it is; then
+// what the set holds is checked: missing, extra or wrongly shaped tensors, layers with other settings than the network's, and
+// values that are no numbers are errors that name them. Auxiliary heads and batch counters may be there and are left out.
 func GoogLeNet(set *weights.Set, size int) (*Graph, error) {
 	if err := CheckSize(size); err != nil {
 		return nil, err
 	}
-	if err := set.Check(Wants(), Dropped); err != nil {
+	a, err := Recognize(set)
+	if err != nil {
 		return nil, err
 	}
-	b := builder{set: set, g: &Graph{Size: size}, value: Input, height: size, channels: 3}
+	if err := errors.Join(set.Check(a.Wants(), a.Dropped), checkSettings(set)); err != nil {
+		return nil, err
+	}
+	b := builder{set: set, g: &Graph{Architecture: a, Size: size}, value: Input, height: size, channels: 3}
 	for _, l := range layers {
-		if l.isInception() {
+		switch {
+		case l.isInception():
 			b.inception(l)
-		} else if l.torch == "" {
-			b.pool(l.name, l.kernel, l.stride)
-		} else {
+		case l.norm:
+			if a == BVLC {
+				b.norm(l.name)
+			}
+		case l.torch == "":
+			b.pool(l.name, a.kernel(l.kernel, l.torchKernel), l.stride)
+		default:
 			b.conv(l.name, l.torch, l.kernel, l.stride, l.channels)
 		}
 	}
@@ -152,7 +174,13 @@ func (b *builder) conv(name, torch string, kernel, stride, channels int) {
 			Height: b.height + 2*border, Width: b.height + 2*border, Channels: b.channels})
 		padding = Valid
 	}
-	w, bias, err := b.folded(torch, kernel, b.channels, channels)
+	var w, bias []float32
+	var err error
+	if b.g.Architecture == BVLC {
+		w, bias, err = b.plain(name, kernel, b.channels, channels)
+	} else {
+		w, bias, err = b.folded(torch, kernel, b.channels, channels)
+	}
 	b.fail(err)
 	height := b.height
 	if padding == Valid {
@@ -162,7 +190,7 @@ func (b *builder) conv(name, torch string, kernel, stride, channels int) {
 		Weights: w, Bias: bias, Height: height, Width: height, Channels: channels})
 }
 
-// pool appends a max pool. Torch rounds the size of the output up (ceil_mode). Stride 1 has one row of padding on each side,
+// pool appends a max pool. Torch (ceil_mode) and Caffe round the size of the output up. Stride 1 has one row of padding on each side,
 // which is SAME; stride 2 has none, and SAME on an even map pads just the one row that rounding up asks for. CheckSize sees
 // to it that the maps are even.
 func (b *builder) pool(name string, kernel, stride int) {
@@ -171,7 +199,13 @@ func (b *builder) pool(name string, kernel, stride int) {
 		Height: height, Width: height, Channels: b.channels})
 }
 
-// inception appends a module: four branches, concatenated in torchvision's order.
+// norm appends a local response normalization.
+func (b *builder) norm(name string) {
+	n := caffeNorm
+	b.append(Op{Name: name, Kind: LRN, Norm: &n, Height: b.height, Width: b.height, Channels: b.channels})
+}
+
+// inception appends a module: four branches, concatenated in the order that both architectures have.
 func (b *builder) inception(l layer) {
 	in, height, channels := b.value, b.height, b.channels
 	outputs := make([]string, 0, 4)
@@ -188,7 +222,7 @@ func (b *builder) inception(l layer) {
 			b.value, b.height, b.channels = names[br.from], height, l.inception[br.from]
 		}
 		names[i] = l.name + "/" + br.name
-		b.conv(names[i], l.torch+"."+br.torch, br.kernel, 1, l.inception[i])
+		b.conv(names[i], l.torch+"."+br.torch, b.g.Architecture.kernel(br.kernel, br.torchKernel), 1, l.inception[i])
 		if br.output {
 			outputs = append(outputs, names[i])
 			total += l.inception[i]
@@ -200,9 +234,13 @@ func (b *builder) inception(l layer) {
 // classifier appends the global average pool and the fully connected layer. Dropout does nothing outside training.
 func (b *builder) classifier() {
 	b.append(Op{Name: Features, Kind: Mean, Height: 1, Width: 1, Channels: b.channels})
-	w, err := b.set.Tensor("fc.weight")
+	name := "fc"
+	if b.g.Architecture == BVLC {
+		name = Classifier
+	}
+	w, err := b.set.Tensor(name + ".weight")
 	b.fail(err)
-	bias, err := b.set.Tensor("fc.bias")
+	bias, err := b.set.Tensor(name + ".bias")
 	b.fail(err)
 	if b.err != nil {
 		return

@@ -5,6 +5,8 @@
 // has TensorFlow Lite run it.
 package graph
 
+import "slices"
+
 // Kind is what an operator does. The names are TensorFlow Lite's.
 type Kind string
 
@@ -15,7 +17,9 @@ const (
 	Concat         Kind = "CONCATENATION" // along the channels
 	Mean           Kind = "MEAN"          // over height and width: [1,H,W,C] -> [1,C]
 	FullyConnected Kind = "FULLY_CONNECTED"
-	Pad            Kind = "PAD" // zeros around height and width
+	Pad            Kind = "PAD"            // a border around height and width
+	SpaceToDepth   Kind = "SPACE_TO_DEPTH" // blocks of 2x2 pixels become channels
+	LRN            Kind = "LOCAL_RESPONSE_NORMALIZATION"
 )
 
 // Padding is how TensorFlow Lite pads a convolution or pool.
@@ -37,10 +41,12 @@ type Op struct {
 	Kind   Kind
 	Inputs []string // names of values
 
-	Kernel  int     // side of the window of Conv and MaxPool
-	Stride  int     // of Conv and MaxPool
-	Padding Padding // of Conv and MaxPool
-	Border  int     // of Pad: zeros on each of the four sides
+	Kernel  int       // side of the window of Conv and MaxPool
+	Stride  int       // of Conv and MaxPool
+	Padding Padding   // of Conv and MaxPool
+	Border  int       // of Pad: pixels on each of the four sides
+	Fill    []float64 // of Pad: what they hold, for each channel; nil for 0
+	Norm    *Norm     // of LRN
 
 	// Weights are OHWI for Conv ([Channels, Kernel, Kernel, channels of the input]) and [Channels, inputs] for FullyConnected.
 	Weights []float32
@@ -48,6 +54,16 @@ type Op struct {
 
 	// Height, Width and Channels are the output's. Mean and FullyConnected have height and width 1 and shape [1,Channels].
 	Height, Width, Channels int
+}
+
+// Norm is a local response normalization over channels (Krizhevsky et al. 2012, section 3.3): each value is divided by
+//
+//	(Bias + Alpha*sum of squares over the channels at most Radius away)^Beta
+//
+// Caffe states alpha times the window's 2*Radius+1 channels.
+type Norm struct {
+	Radius            int
+	Bias, Alpha, Beta float64
 }
 
 // Shape is the shape of the operator's output.
@@ -58,14 +74,21 @@ func (o *Op) Shape() []int {
 	return []int{1, o.Height, o.Width, o.Channels}
 }
 
+// Computes says whether the operator's output has a range of its own: those of the others hold values of their inputs, and share their
+// inputs' range.
+func (o *Op) Computes() bool {
+	return o.Kind == Conv || o.Kind == Mean || o.Kind == FullyConnected || o.Kind == LRN
+}
+
 // NumMACs is the number of multiplications with a weight that the operator does for one picture.
 func (o *Op) NumMACs() int { return o.Height * o.Width * len(o.Weights) }
 
 // Graph is a network whose operators are in order of execution.
 type Graph struct {
-	Size    int // side of the input picture, in pixels
-	Classes int
-	Ops     []Op
+	Architecture Architecture
+	Size         int // side of the input picture, in pixels
+	Classes      int
+	Ops          []Op
 }
 
 // Op finds an operator by name; nil if there is none.
@@ -76,6 +99,17 @@ func (g *Graph) Op(name string) *Op {
 		}
 	}
 	return nil
+}
+
+// Readers lists the operators that read an operator's output; none for nil.
+func (g *Graph) Readers(op *Op) []*Op {
+	var readers []*Op
+	for i := range g.Ops {
+		if op != nil && slices.Contains(g.Ops[i].Inputs, op.Name) {
+			readers = append(readers, &g.Ops[i])
+		}
+	}
+	return readers
 }
 
 // Shape gives the shape of a value: Input or an operator's output; nil for an unknown name.

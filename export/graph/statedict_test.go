@@ -12,7 +12,7 @@ import (
 	"sightd/export/weights"
 )
 
-// stored is a tensor of a state dict that a test writes. Without data it is zeros.
+// stored is a tensor of a file that a test writes. Without data it is zeros.
 type stored struct {
 	name  string
 	shape []int
@@ -27,10 +27,10 @@ func (s *stored) size() int {
 	return n
 }
 
-// stateDict gives the tensors that GoogLeNet wants, all zeros.
-func stateDict(classes int) []stored {
+// tensorsOf gives the tensors that the architecture wants, all zeros.
+func tensorsOf(a Architecture, classes int) []stored {
 	var tensors []stored
-	for _, w := range Wants() {
+	for _, w := range a.Wants() {
 		shape := slices.Clone(w.Shape)
 		for i := range shape {
 			if shape[i] == weights.Classes {
@@ -110,22 +110,36 @@ func open(t testing.TB, tensors []stored) *weights.Set {
 	return set
 }
 
-// built has the graphs that empty has made.
-var built = map[int]*Graph{}
+// builtKey says which graph empty has made.
+type builtKey struct {
+	a    Architecture
+	size int
+}
 
-// empty gives the network for 10 classes whose weights are zeros, of a file that has an auxiliary head and a counter too.
-// The graph is shared by the tests.
-func empty(t testing.TB, size int) *Graph {
+// built has the graphs that empty has made.
+var built = map[builtKey]*Graph{}
+
+// extras are tensors of each architecture that the exported network has no use for.
+var extras = map[Architecture][]stored{
+	Torchvision: {{name: "aux1.fc2.weight", shape: []int{9, 9}}, {name: "conv1.bn.num_batches_tracked", shape: []int{1}}},
+	BVLC:        {{name: "loss1/classifier.weight", shape: []int{9, 9}}, {name: "loss2/fc.bias", shape: []int{9}}},
+}
+
+// empty gives the network for 10 classes whose weights are zeros, of a file that has tensors of the auxiliary heads too. The
+// graph is shared by the tests.
+func empty(t testing.TB, a Architecture, size int) *Graph {
 	t.Helper()
-	if g := built[size]; g != nil {
+	key := builtKey{a, size}
+	if g := built[key]; g != nil {
 		return g
 	}
-	tensors := append(stateDict(10),
-		stored{name: "aux1.fc2.weight", shape: []int{9, 9}}, stored{name: "conv1.bn.num_batches_tracked", shape: []int{1}})
-	g, err := GoogLeNet(open(t, tensors), size)
+	g, err := GoogLeNet(open(t, append(tensorsOf(a, 10), extras[a]...)), size)
 	if err != nil {
 		t.Fatal(err)
 	}
-	built[size] = g
+	if g.Architecture != a {
+		t.Fatalf("recognized as %s, want %s", g.Architecture, a)
+	}
+	built[key] = g
 	return g
 }

@@ -6,14 +6,28 @@ import (
 	"sightd/export/weights"
 )
 
-// Wants lists the tensors that GoogLeNet reads from torchvision's state dict, with their shapes as torch has them (OIHW for
-// convolutions). The number of classes is weights.Classes: any, the same for fc.weight and fc.bias.
-func Wants() []weights.Want {
+// kernel chooses between the original's kernel and torchvision's, where that is another one.
+func (a Architecture) kernel(original, torchvision int) int {
+	if a == Torchvision && torchvision != 0 {
+		return torchvision
+	}
+	return original
+}
+
+// Wants lists the tensors that the architecture reads from a set of weights, with their shapes as torch and Caffe have them (OIHW for
+// convolutions). The number of classes is weights.Classes: any, the same for the classifier's weights and bias.
+func (a Architecture) Wants() []weights.Want {
 	var wants []weights.Want
-	conv := func(torch string, kernel, in, out int) {
-		wants = append(wants, weights.Want{Name: torch + ".conv.weight", Shape: []int{out, in, kernel, kernel}})
-		for _, name := range batchNorm {
-			wants = append(wants, weights.Want{Name: torch + ".bn." + name, Shape: []int{out}})
+	add := func(name string, shape ...int) { wants = append(wants, weights.Want{Name: name, Shape: shape}) }
+	conv := func(name, torch string, kernel, in, out int) {
+		if a == BVLC {
+			add(name+".weight", out, in, kernel, kernel)
+			add(name+".bias", out)
+			return
+		}
+		add(torch+".conv.weight", out, in, kernel, kernel)
+		for _, norm := range batchNorm {
+			add(torch+".bn."+norm, out)
 		}
 	}
 	channels := 3
@@ -26,25 +40,32 @@ func Wants() []weights.Want {
 				if br.from >= 0 {
 					in = w[br.from]
 				}
-				conv(l.torch+"."+br.torch, br.kernel, in, w[i])
+				conv(l.name+"/"+br.name, l.torch+"."+br.torch, a.kernel(br.kernel, br.torchKernel), in, w[i])
 				if br.output {
 					out += w[i]
 				}
 			}
 			channels = out
 		case l.torch != "":
-			conv(l.torch, l.kernel, channels, l.channels)
+			conv(l.name, l.torch, l.kernel, channels, l.channels)
 			channels = l.channels
 		}
 	}
-	return append(wants,
-		weights.Want{Name: "fc.weight", Shape: []int{weights.Classes, channels}},
-		weights.Want{Name: "fc.bias", Shape: []int{weights.Classes}})
+	fc := "fc"
+	if a == BVLC {
+		fc = Classifier
+	}
+	add(fc+".weight", weights.Classes, channels)
+	add(fc+".bias", weights.Classes)
+	return wants
 }
 
-// Dropped says whether a tensor may be in the state dict though the exported network has no use for it: the auxiliary heads,
-// which serve training alone, and the batch norms' counters.
-func Dropped(name string) bool {
+// Dropped says whether a tensor may be in the set though the exported network has no use for it: the auxiliary heads, which
+// serve training alone, and the batch norms' counters.
+func (a Architecture) Dropped(name string) bool {
+	if a == BVLC {
+		return strings.HasPrefix(name, "loss1/") || strings.HasPrefix(name, "loss2/")
+	}
 	return strings.HasPrefix(name, "aux1.") || strings.HasPrefix(name, "aux2.") ||
 		strings.HasSuffix(name, ".num_batches_tracked")
 }

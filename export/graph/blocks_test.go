@@ -1,0 +1,77 @@
+package graph
+
+import (
+	"math"
+	"math/rand/v2"
+	"reflect"
+	"testing"
+)
+
+// blocksOf gives what SPACE_TO_DEPTH with blocks of 2x2 makes of a map: channel (2*row + column)*channels + c of a block
+// (tensorflow/lite/kernels/internal/reference/space_to_depth.h).
+func blocksOf(in tensor) tensor {
+	return tensor{in.height / 2, in.width / 2, 4 * in.channels, func(y, x, c int) float64 {
+		place := c / in.channels
+		return in.at(2*y+place/2, 2*x+place%2, c%in.channels)
+	}}
+}
+
+// TestSpace2Depth compares the first convolution with the one over blocks on random values, at the border too.
+func TestSpace2Depth(t *testing.T) {
+	const side, border = 20, 3
+	r := rand.New(rand.NewPCG(11, 12))
+	g, same := firstConv(r), firstConv(rand.New(rand.NewPCG(11, 12)))
+	pad := g.Op(FirstConv + "/pad")
+	pad.Fill, same.Op(FirstConv+"/pad").Fill = []float64{8, 2, -11}, []float64{8, 2, -11}
+	out := g.Space2Depth()
+	if !reflect.DeepEqual(g, same) {
+		t.Error("Space2Depth changed its graph")
+	}
+
+	values := random(r, side*side*3, -1, 1)
+	in := padded(tensor{side, side, 3, func(y, x, c int) float64 { return float64(values[(y*side+x)*3+c]) }}, border, [3]float64(pad.Fill))
+	before, after := g.Op(FirstConv), out.Op(FirstConv)
+	for o := range before.Channels {
+		want := convolve(in, before.Kernel, before.Stride, 0, ohwi(before, 3, o))
+		have := convolve(blocksOf(in), after.Kernel, after.Stride, 0, ohwi(after, 12, o))
+		if len(have) != len(want) || len(have) != after.Height || len(have[0]) != after.Width || len(have[0]) != len(want[0]) {
+			t.Fatalf("the map is %dx%d, the operator states %dx%d, before it was %dx%d",
+				len(have), len(have[0]), after.Height, after.Width, len(want), len(want[0]))
+		}
+		for y := range want {
+			for x := range want[y] {
+				if !(math.Abs(have[y][x]-want[y][x]) < 1e-12) {
+					t.Fatalf("channel %d at %d,%d: %g over blocks, %g before", o, y, x, have[y][x], want[y][x])
+				}
+			}
+		}
+	}
+}
+
+// TestSpace2DepthOperators looks at the operators themselves, in both architectures.
+func TestSpace2DepthOperators(t *testing.T) {
+	for _, a := range architectures {
+		g := empty(t, a, 96)
+		out := g.Space2Depth()
+		if out.Architecture != a || out.Size != g.Size || out.Classes != g.Classes || len(out.Ops) != len(g.Ops)+1 {
+			t.Errorf("%s: have %s, size %d, %d classes, %d operators, want the graph's and one more", a, out.Architecture, out.Size, out.Classes, len(out.Ops))
+		}
+		for i := range g.Ops {
+			op := &g.Ops[i]
+			if op.Name == FirstConv {
+				continue
+			}
+			if have := out.Op(op.Name); !reflect.DeepEqual(have, op) || op.Weights != nil && &have.Weights[0] != &op.Weights[0] {
+				t.Errorf("%s: %s has changed, or has weights of its own", a, op.Name)
+			}
+		}
+		conv := out.Op(FirstConv)
+		blocks := out.Op(conv.Inputs[0])
+		if conv.Kernel != 4 || conv.Stride != 1 || conv.Padding != Valid || len(conv.Weights) != 64*4*4*12 {
+			t.Errorf("%s: the convolution has kernel %d, stride %d, padding %d and %d weights", a, conv.Kernel, conv.Stride, conv.Padding, len(conv.Weights))
+		}
+		if blocks.Kind != SpaceToDepth || blocks.Inputs[0] != FirstConv+"/pad" || !reflect.DeepEqual(blocks.Shape(), []int{1, 51, 51, 12}) {
+			t.Errorf("%s: before it there is %s of shape %v, which reads %v", a, blocks.Kind, blocks.Shape(), blocks.Inputs)
+		}
+	}
+}
