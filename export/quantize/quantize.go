@@ -53,39 +53,90 @@ const (
 	minScale = 0x1p-125
 )
 
+// Input says what a layer reads.
+type Input struct {
+	Scale float32   // of the tensor
+	Means []float64 // of each channel on the calibration pictures, as real values; nil: not known
+}
+
 // Weights quantizes a layer: each output channel's largest weight becomes 127 or -127. weights holds len(bias) channels one
-// after the other; input is the scale of the layer's input. A channel whose bias would pass 2^30 gets a larger scale, as
-// does one whose weights are all 0. Weights, biases and input must be finite.
-func Weights(weights, bias []float32, input float32) (Layer, error) {
-	if len(bias) == 0 || len(weights)%len(bias) != 0 {
-		return Layer{}, fmt.Errorf("quantize weights: want as many for each channel, have %d weights for %d channels",
-			len(weights), len(bias))
+// after the other, each [taps, channels of the input], where taps is the number of the kernel's places. They are rounded as round
+// says. Where the means of the input are known, the bias takes up what the rounding of weights adds to the output on average (bias
+// correction, Nagel et al. 2019, arXiv:1906.04721, section 4.2):
+//
+//	b' = b - sum (rounded w - w) * mean of w's input channel
+//
+// A channel whose bias would pass 2^30 gets a larger scale, as does one whose weights are all 0. Weights, biases and the input
+// must be finite.
+func Weights(weights, bias []float32, taps int, in Input) (Layer, error) {
+	if !(in.Scale > 0 && in.Scale <= math.MaxFloat32) {
+		return Layer{}, fmt.Errorf("quantize weights: want an input scale above 0 and finite, have %g", in.Scale)
 	}
-	if !(input > 0 && input <= math.MaxFloat32) {
-		return Layer{}, fmt.Errorf("quantize weights: want an input scale above 0 and finite, have %g", input)
-	}
-	n := len(weights) / len(bias)
-	l := Layer{
-		Weights: make([]int8, len(weights)),
-		Scales:  make([]float32, len(bias)),
-		Bias:    make([]int32, len(bias)),
-	}
+	least := make([]float64, len(bias))
 	for o, b := range bias {
+		least[o] = math.Abs(float64(b)) / float64(in.Scale) / maxBias
+	}
+	q, scales, err := rows(weights, len(bias), taps, least)
+	if err != nil {
+		return Layer{}, err
+	}
+	l := Layer{Weights: q, Scales: scales, Bias: make([]int32, len(bias))}
+	n := len(weights) / len(bias)
+	for o, b := range bias {
+		corrected := float64(b) - drift(q[o*n:(o+1)*n], weights[o*n:(o+1)*n], scales[o], in.Means)
+		whole := math.RoundToEven(corrected / (float64(in.Scale) * float64(scales[o])))
+		l.Bias[o] = int32(min(max(whole, -maxBias), maxBias))
+	}
+	return l, nil
+}
+
+// Rows quantizes the weights of a layer whose input and bias stay float: weights is [len(bias), inputs]. bias is corrected for the means as
+// Weights does.
+func Rows(weights, bias []float32, means []float64) (q []int8, scales, corrected []float32, err error) {
+	q, scales, err = rows(weights, len(bias), 1, make([]float64, len(bias)))
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	corrected = make([]float32, len(bias))
+	n := len(weights) / len(bias)
+	for o, b := range bias {
+		corrected[o] = float32(float64(b) - drift(q[o*n:(o+1)*n], weights[o*n:(o+1)*n], scales[o], means))
+	}
+	return q, scales, corrected, nil
+}
+
+// rows quantizes each of the channels, with a scale of at least least.
+func rows(weights []float32, channels, taps int, least []float64) (q []int8, scales []float32, err error) {
+	if channels == 0 || taps < 1 || len(weights)%(channels*taps) != 0 {
+		return nil, nil, fmt.Errorf("quantize weights: want as many for each channel and tap, have %d weights for %d channels of %d taps",
+			len(weights), channels, taps)
+	}
+	n := len(weights) / channels
+	q, scales = make([]int8, len(weights)), make([]float32, channels)
+	for o := range channels {
 		channel := weights[o*n : (o+1)*n]
 		largest := 0.0
 		for _, w := range channel {
 			largest = max(largest, math.Abs(float64(w)))
 		}
-		scale := float32(max(largest/127, math.Abs(float64(b))/float64(input)/maxBias, minScale))
+		scale := float32(max(largest/127, least[o], minScale))
 		if !(scale <= math.MaxFloat32) {
-			return Layer{}, fmt.Errorf("quantize weights: channel %d: want a finite scale, "+
-				"have %g for the largest weight %g and the bias %g", o, scale, largest, b)
+			return nil, nil, fmt.Errorf("quantize weights: channel %d: want a finite scale, have %g for the largest weight %g", o, scale, largest)
 		}
-		for i, w := range channel {
-			l.Weights[o*n+i] = int8(math.RoundToEven(float64(w) / float64(scale)))
-		}
-		l.Scales[o] = scale
-		l.Bias[o] = int32(math.RoundToEven(float64(b) / (float64(input) * float64(scale))))
+		round(q[o*n:(o+1)*n], channel, scale, taps)
+		scales[o] = scale
 	}
-	return l, nil
+	return q, scales, nil
+}
+
+// drift is what the rounding of a channel's weights adds to its output on average.
+func drift(q []int8, weights []float32, scale float32, means []float64) float64 {
+	if means == nil {
+		return 0
+	}
+	sum := 0.0
+	for i, w := range weights {
+		sum += (float64(q[i])*float64(scale) - float64(w)) * means[i%len(means)]
+	}
+	return sum
 }
