@@ -12,12 +12,12 @@ type histogram struct {
 	width   float64 // of a bin, a power of 2; 0 as long as nothing above 0 was seen
 	inverse float32 // 1/width
 	count   [numBins]uint32
-	rest    uint64 // values that were 0 or below
+	rest    uint64 // values that were 0, below, or no finite number
 }
 
-// include counts a finite value.
+// include counts a value. One that is no finite number counts as 0: the range of its layer tells of it.
 func (h *histogram) include(v float32) {
-	if !(v > 0) {
+	if !(v > 0 && v <= math.MaxFloat32) {
 		h.rest++
 		return
 	}

@@ -24,7 +24,7 @@ type half struct {
 
 // maxPositions is about how many positions of a map go into the histograms, for each picture. The largest values are looked for at all of
 // them.
-const maxPositions = 32
+const maxPositions = 24
 
 // NewSeen is for a value with n channels.
 func NewSeen(n int) *Seen {
@@ -57,7 +57,13 @@ func (h *half) bound(values []float32) bool {
 	for p := 0; p+n <= len(values); p += n {
 		row := values[p : p+n]
 		for c := range tops {
-			if v := row[c]; v > tops[c] {
+			// As bits, the floats from 0 up are in order, and behind them come NaN and the negative ones: one comparison tells that a
+			// value is nothing new, as nearly all are.
+			v := row[c]
+			if math.Float32bits(v) <= math.Float32bits(tops[c]) {
+				continue
+			}
+			if v > tops[c] {
 				tops[c] = v
 			} else if !(v >= low) && low == low { // nothing is lower than NaN
 				low = v // a NaN too, for good

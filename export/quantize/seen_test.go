@@ -87,6 +87,24 @@ func TestInclude(t *testing.T) {
 	}
 }
 
+// TestIncludeSampled has a value whose range isn't wanted: its means are there, its range isn't, and values that are no numbers
+// do no harm.
+func TestIncludeSampled(t *testing.T) {
+	s := NewSeen(2)
+	s.Sampled = true
+	for i, values := range [][]float32{{1, 10, 3, 30}, {2, 20}, {inf, nan}, {-inf, 0}} {
+		s.Include(i, values)
+	}
+	if low, high := s.Bounds(); low != 0 || high != 0 {
+		t.Errorf("the range is %g to %g, want none", low, high)
+	}
+	for c, want := range []float64{6.0 / 5, 60.0 / 5} {
+		if have := s.means()[c]; math.Abs(have/want-1) > 0.01 {
+			t.Errorf("channel %d: mean %g, want %g", c, have, want)
+		}
+	}
+}
+
 // TestMomentsOfSeen compares the figures over both halves with the values themselves. The maps are so small that all positions count.
 func TestMomentsOfSeen(t *testing.T) {
 	const channels = 3
