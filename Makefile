@@ -49,10 +49,11 @@ model: build ## remake models/ from the weights in ../shared
 		--name googlenet-imagenette-int8 --labels ../shared/weights/imagenette_labels.txt --size 160 --features \
 		--calibration ../shared/images/imagenette/calibration --eval ../shared/images/imagenette/val
 
-peers: build ## compare with other programs that run the model; installs Python packages into .venv
+peers: build ## compare with other programs that make and run such models; installs 9 GB of Python packages into .venv, takes half an hour
 	@native/packages.sh python3:python3
 	@python3 -c 'import ensurepip, venv' 2>/dev/null || native/packages.sh ensurepip:python3-venv # no command of this name: installs it
 	@testbench/peers.sh
+	@testbench/export_peers.sh
 
 results: peers ## measure what is claimed and rewrite testbench/RESULTS.md; takes minutes, wants an idle machine
 	@native/packages.sh mosquitto:mosquitto

@@ -4,21 +4,18 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
 
 	"sightd/export/graph"
-	"sightd/export/tflitefile"
 	"sightd/export/weights"
 	"sightd/inference"
 	"sightd/inference/tflite"
 	"sightd/models"
 	"sightd/models/drawn"
 )
-
-// labelsName is the name of the labels in the zip behind the model.
-const labelsName = "labels.txt"
 
 // tolerance is how far a score of a golden input may be from the card's: the kernels of another machine may differ by one step
 // of a logit, which near a draw moves a probability by about a quarter of the step.
@@ -44,74 +41,90 @@ func goldens(run *tflite.Classifier, norm graph.Normalization, size int) (models
 	return card, nil
 }
 
-// describe fills in what the card says of the files and the method.
-func (o *Options) describe(card *models.Card, set *weights.Set, data []byte, calibration *pictures) {
-	sum := sha256.Sum256(data)
-	card.Name = o.Name
-	if card.Name == "" {
-		card.Name = strings.TrimSuffix(filepath.Base(o.Output), ".tflite")
-	}
-	card.File = models.FileCard{Name: filepath.Base(o.Output), Format: "tflite", Bytes: int64(len(data)), SHA256: hex.EncodeToString(sum[:])}
-	card.Source = models.FileCard{Name: filepath.Base(o.Weights), Format: set.Format, SHA256: set.SHA256}
-	if info, err := os.Stat(o.Weights); err == nil { // it was read a moment ago; the size is for people
-		card.Source.Bytes = info.Size()
-	}
-	card.Exporter = o.Exporter + ", TensorFlow Lite " + tflite.Version()
-	card.Input = models.InputCard{
-		Type:     o.Input.String(),
-		Size:     o.Size,
-		Pixels:   map[inference.Type]string{inference.Int8: "p-128", inference.UInt8: "p", inference.Float32: "(p-mean)/std"}[o.Input],
-		Resize:   "squash",
-		Channels: "rgb",
-		Mean:     o.Normalization.Mean,
-		Std:      o.Normalization.Std,
-	}
-	if o.BGR {
-		card.Input.Channels = "bgr"
-	}
-	card.Outputs = []string{outputName}
-	if o.Features {
-		card.Outputs = append(card.Outputs, featuresName)
-	}
-	card.Labels = o.Labels
-	card.Method = models.MethodCard{
-		Weights:     "int8, symmetric, one scale for each output channel",
-		Activations: "int8, one scale for a tensor, the range seen on the calibration pictures",
-		Pictures:    len(calibration.samples),
-		PicturesSHA: calibration.sha256,
-	}
+// made is what an export has made and measured: what the card tells of beside the options.
+type made struct {
+	set  *weights.Set
+	g    *graph.Graph
+	norm graph.Normalization // of the network, whoever stated it
+	bgr  bool                // it was trained on BGR pictures
+	data []byte              // of the .tflite
+
+	weights, activations string   // how they were quantized
+	steps                []string // what was done beyond that
+	calibration          *pictures
+	agreement            models.Agreement
+	temperature          *models.Temperature
+	accuracy             *models.Accuracy
+	layers               []models.LayerCard
+	golden               models.GoldenCard
+	refused              []string // pictures that were left out, "FILE: reason"
 }
 
-// metadata is what other programs read in the file: labels and how the input is made.
-func (o *Options) metadata() *tflitefile.Metadata {
-	// A quantized input takes plain pixels. Said in the metadata's terms, (p-mean)/std/scale + zero point = p (or p-128).
-	pixels := o.Normalization.Pixels()
-	mean, std := []float32{float32(pixels.Zero)}, []float32{float32(1 / pixels.Scale)}
-	if o.Input == inference.Float32 {
-		mean, std = make([]float32, 3), make([]float32, 3)
-		for i := range 3 {
-			mean[i], std[i] = float32(o.Normalization.Mean[i]), float32(o.Normalization.Std[i])
-		}
-	}
-	m := &tflitefile.Metadata{
-		Name:        "GoogLeNet image classifier",
-		Description: fmt.Sprintf("Says which of %d classes a picture shows.", len(o.Labels)),
-		Version:     "1",
-		Input: tflitefile.TensorMetadata{
-			Name:          inputName,
-			Description:   fmt.Sprintf("RGB picture of %d by %d pixels, %s", o.Size, o.Size, o.Input),
-			Image:         &tflitefile.ImageProperties{Width: o.Size, Height: o.Size},
-			Normalization: &tflitefile.Normalization{Mean: mean, Std: std},
+// card writes down what was made. calibration may be nil.
+func (o *Options) card(m *made) *models.Card {
+	sum := sha256.Sum256(m.data)
+	c := &models.Card{
+		Name:         o.Name,
+		Type:         string(o.Precision),
+		Architecture: string(m.g.Architecture),
+		Author:       o.Author,
+		License:      o.License,
+		File:         models.FileCard{Name: filepath.Base(o.Output), Format: "tflite", Bytes: int64(len(m.data)), SHA256: hex.EncodeToString(sum[:])},
+		Source:       models.FileCard{Name: filepath.Base(o.Weights), Format: m.set.Format, SHA256: m.set.SHA256},
+		Exporter:     o.Exporter + ", TensorFlow Lite " + tflite.Version(),
+		Input: models.InputCard{
+			Type:     o.Input.String(),
+			Size:     o.Size,
+			Pixels:   map[inference.Type]string{inference.Int8: "p-128", inference.UInt8: "p", inference.Float32: "(p-mean)/std"}[o.Input],
+			Resize:   "squash",
+			Channels: map[bool]string{false: "rgb", true: "bgr"}[m.bgr],
+			Mean:     m.norm.Mean,
+			Std:      m.norm.Std,
 		},
-		Outputs: []tflitefile.TensorMetadata{{
-			Name:        outputName,
-			Description: "Probability of each class.",
-			LabelFile:   labelsName,
-		}},
-		Files: []tflitefile.AssociatedFile{{Name: labelsName, Data: []byte(strings.Join(o.Labels, "\n") + "\n")}},
+		Outputs:     []string{outputName},
+		Output:      &models.OutputCard{Type: o.outputType().String()},
+		Labels:      o.Labels,
+		Method:      models.MethodCard{Weights: m.weights, Activations: m.activations, Steps: m.steps},
+		Agreement:   m.agreement,
+		Accuracy:    m.accuracy,
+		Temperature: m.temperature,
+		Layers:      m.layers,
+		Golden:      m.golden,
+	}
+	if c.Name == "" {
+		c.Name = strings.TrimSuffix(c.File.Name, ".tflite")
+	}
+	if info, err := os.Stat(o.Weights); err == nil { // it was read a moment ago; the size is for people
+		c.Source.Bytes = info.Size()
 	}
 	if o.Features {
-		m.Outputs = append(m.Outputs, tflitefile.TensorMetadata{Name: featuresName, Description: "The 1024 pooled features before the classifier."})
+		c.Outputs = append(c.Outputs, featuresName)
 	}
-	return m
+	if m.calibration != nil {
+		c.Method.Pictures, c.Method.PicturesSHA = len(m.calibration.samples), m.calibration.sha256
+	}
+	return c
+}
+
+// outputType is the type of the scores: float32, or with IntegerOutput the type of the input.
+func (o *Options) outputType() inference.Type {
+	switch {
+	case !o.IntegerOutput:
+		return inference.Float32
+	case o.Input == inference.UInt8:
+		return inference.UInt8
+	}
+	return inference.Int8
+}
+
+// layerCards tells of the layers in order.
+func layerCards(figures []layerFigures) []models.LayerCard {
+	cards := make([]models.LayerCard, len(figures))
+	for i, l := range figures {
+		cards[i] = models.LayerCard{Name: l.name, Operator: l.operator, Low: l.low, High: l.high, SNR: math.Round(100*l.snr) / 100}
+		if !l.float {
+			cards[i].Scale, cards[i].ZeroPoint = l.params.Scale, l.params.ZeroPoint
+		}
+	}
+	return cards
 }

@@ -1,9 +1,7 @@
 package export
 
 import (
-	"encoding/binary"
 	"fmt"
-	"math"
 
 	"sightd/export/graph"
 	"sightd/export/quantize"
@@ -18,75 +16,201 @@ const (
 	featuresName = "features"
 )
 
-// emitter writes a graph as a .tflite model: as floats where params is nil, else as int8.
+// form says how a graph is written.
+type form struct {
+	int8   bool            // an int8 network, not a float one
+	plan   *quantize.Plan  // of the int8 network, whose graph Plan.Apply gave
+	half   bool            // weights of a float network as float16
+	input  inference.Type  // INT8 and UINT8 hold plain pixels, FLOAT32 what the graph takes
+	pixels quantize.Params // of an INT8 input
+
+	integer  bool // scores and features as integers: of the input's type, INT8 for a FLOAT32 input
+	features bool // give the pooled features as output 1
+
+	without map[step]bool // steps that are left out
+
+	more []string // values of the graph to give as outputs behind the others, as float
+}
+
+// emitter writes a graph as a .tflite model. A value may be there as int8, as float or as both: whichever an operator wants is made of
+// the other when it is first asked for.
 type emitter struct {
-	m      tflitefile.Model
-	g      *graph.Graph
-	values map[string]int // value of the graph -> tensor
-	params map[string]quantize.Params
+	form
+	m     tflitefile.Model
+	g     *graph.Graph
+	ints  map[string]int // value of the graph -> int8 tensor
+	reals map[string]int // value of the graph -> float32 tensor
+	float map[string]bool
 }
 
 // Float writes the graph with float32 weights. Its input is the normalized picture, output 0 the probabilities; with
 // all, the outputs behind it are what the graph's layers compute, in the order that it names.
 func Float(g *graph.Graph, all []string) (*tflitefile.Model, error) {
-	e := emitter{g: g, values: map[string]int{}}
-	e.m.Description = "GoogLeNet, float32"
-	e.values[graph.Input] = e.tensor(tflitefile.Tensor{Name: inputName, Type: tflitefile.Float32, Shape: g.Shape(graph.Input)})
-	e.m.Inputs = []int{e.values[graph.Input]}
-	if err := e.ops(); err != nil {
-		return nil, err
-	}
-	e.output(e.softmax(e.values[graph.Classifier]), outputName)
-	for _, name := range all {
-		e.output(e.values[name], name)
-	}
-	e.m.InputNames = []string{inputName}
-	return &e.m, e.m.Validate()
+	return write(g, form{input: inference.Float32, more: all})
 }
 
-// Int8 writes the graph with int8 weights and activations. Its input holds plain pixels (Graph.TakePixels) as uint8 p, as int8
-// p-128, or as float32 values that a QUANTIZE turns into params[graph.Input]. Output 0 are the probabilities as float32, computed
-// in float from the int8 logits; with features, output 1 are the pooled features as float32.
-func Int8(g *graph.Graph, params map[string]quantize.Params, input inference.Type, features bool) (*tflitefile.Model, error) {
-	e := emitter{g: g, values: map[string]int{}, params: params}
-	e.m.Description = "GoogLeNet, int8, one scale for each output channel"
-	e.m.MinRuntime = "2.3.0"
-	if err := e.input(input); err != nil {
-		return nil, err
-	}
-	if err := e.ops(); err != nil {
-		return nil, err
-	}
-	e.output(e.softmax(e.dequantize(e.values[graph.Classifier], "logits")), outputName)
-	if features {
-		e.output(e.dequantize(e.values[graph.Features], featuresName), featuresName)
-	}
-	e.m.InputNames = []string{inputName}
-	return &e.m, e.m.Validate()
-}
-
-// input appends the input tensor, and what makes int8 of it.
-func (e *emitter) input(t inference.Type) error {
-	shape, p := e.g.Shape(graph.Input), e.params[graph.Input]
-	switch t {
-	case inference.Int8:
-		e.values[graph.Input] = e.tensor(tflitefile.Tensor{Name: inputName, Type: tflitefile.Int8, Shape: shape, Quant: quantization(p)})
-		e.m.Inputs = []int{e.values[graph.Input]}
-		return nil
-	case inference.UInt8:
-		in := e.tensor(tflitefile.Tensor{Name: inputName, Type: tflitefile.UInt8, Shape: shape,
-			Quant: quantization(quantize.Params{Scale: p.Scale, ZeroPoint: p.ZeroPoint + 128})})
-		e.m.Inputs = []int{in}
-	case inference.Float32:
-		in := e.tensor(tflitefile.Tensor{Name: inputName, Type: tflitefile.Float32, Shape: shape})
-		e.m.Inputs = []int{in}
+// write writes the graph. Output 0 are the probabilities: as float32, computed in float from float logits, unless the form wants
+// integers.
+func write(g *graph.Graph, f form) (*tflitefile.Model, error) {
+	e := emitter{form: f, g: g, ints: map[string]int{}, reals: map[string]int{}, float: floatOps(g, f)}
+	switch {
+	case f.int8:
+		e.m.Description, e.m.MinRuntime = "GoogLeNet, int8, one scale for each output channel", "2.3.0"
+	case f.half:
+		e.m.Description = "GoogLeNet, float16"
 	default:
-		return fmt.Errorf("write the input: want INT8, UINT8 or FLOAT32, have %s", t)
+		e.m.Description = "GoogLeNet, float32"
 	}
-	out := e.tensor(tflitefile.Tensor{Name: graph.Input, Type: tflitefile.Int8, Shape: shape, Quant: quantization(p)})
-	e.op(tflitefile.OpQuantize, nil, e.m.Inputs, out)
-	e.values[graph.Input] = out
+	if err := e.input(); err != nil {
+		return nil, err
+	}
+	for i := range g.Ops {
+		if err := e.operator(&g.Ops[i]); err != nil {
+			return nil, fmt.Errorf("write %s: %w", g.Ops[i].Name, err)
+		}
+	}
+	e.outputs()
+	e.m.InputNames = []string{inputName}
+	return &e.m, e.m.Validate()
+}
+
+// floatOps names the operators that are computed in float: all of a float network. Of an int8 one local response normalization, which
+// turns 0 to 4000 into 0 to 139 and hangs on its input's small differences, and therefore all layers before the first one; and
+// behind the last convolution the average and the classifier, whose weights alone are int8: their float logits cost less than a
+// hundredth of a convolution, and int8 logits would cost more agreement than all convolutions do.
+func floatOps(g *graph.Graph, f form) map[string]bool {
+	float := map[string]bool{}
+	first := -1
+	for i := range g.Ops {
+		switch op := &g.Ops[i]; {
+		case op.Kind == graph.LRN:
+			float[op.Name] = true
+			if first < 0 {
+				first = i
+			}
+		case (op.Kind == graph.Mean || op.Kind == graph.FullyConnected) && !f.integer && !f.without[stepLogits]:
+			float[op.Name] = true
+		}
+		if !f.int8 {
+			float[g.Ops[i].Name] = true
+		}
+	}
+	for i := range first {
+		if op := &g.Ops[i]; op.Kind != graph.Pad && !f.without[stepFront] {
+			float[op.Name] = true
+		}
+	}
+	return float
+}
+
+// input appends the input tensor.
+func (e *emitter) input() error {
+	shape, p := e.g.Shape(graph.Input), e.pixels
+	var in int
+	switch e.form.input {
+	case inference.Int8:
+		in = e.tensor(tflitefile.Tensor{Name: inputName, Type: tflitefile.Int8, Shape: shape, Quant: quantization(p)})
+		e.ints[graph.Input] = in
+	case inference.UInt8:
+		quant := quantization(quantize.Params{Scale: p.Scale, ZeroPoint: p.ZeroPoint + 128})
+		in = e.tensor(tflitefile.Tensor{Name: inputName, Type: tflitefile.UInt8, Shape: shape, Quant: quant})
+		if !e.int8 {
+			e.reals[graph.Input] = e.dequantize(in, graph.Input)
+			break
+		}
+		e.ints[graph.Input] = e.tensor(tflitefile.Tensor{Name: graph.Input, Type: tflitefile.Int8, Shape: shape, Quant: quantization(p)})
+		e.op(tflitefile.OpQuantize, nil, []int{in}, e.ints[graph.Input])
+	case inference.Float32:
+		in = e.tensor(tflitefile.Tensor{Name: inputName, Type: tflitefile.Float32, Shape: shape})
+		e.reals[graph.Input] = in
+	default:
+		return fmt.Errorf("write the input: want INT8, UINT8 or FLOAT32, have %s", e.form.input)
+	}
+	e.m.Inputs = []int{in}
 	return nil
+}
+
+// outputs appends what is behind the classifier.
+func (e *emitter) outputs() {
+	logits := e.g.Op(graph.Classifier)
+	shape := logits.Shape()
+	if e.integer {
+		scores := e.tensor(tflitefile.Tensor{Name: outputName, Type: tflitefile.Int8, Shape: shape, Quant: quantization(quantize.Params{Scale: 1.0 / 256, ZeroPoint: -128})})
+		e.op(tflitefile.OpSoftmax, tflitefile.SoftmaxOptions{Beta: 1}, []int{e.quantized(logits.Name)}, scores)
+		e.output(e.asInput(scores, outputName), outputName)
+		if e.features {
+			e.output(e.asInput(e.quantized(graph.Features), featuresName), featuresName)
+		}
+	} else {
+		scores := e.tensor(tflitefile.Tensor{Name: outputName, Type: tflitefile.Float32, Shape: shape})
+		e.op(tflitefile.OpSoftmax, tflitefile.SoftmaxOptions{Beta: 1}, []int{e.real(logits.Name)}, scores)
+		e.output(scores, outputName)
+		if e.features {
+			e.output(e.undivided(graph.Features, featuresName), featuresName)
+		}
+	}
+	for _, name := range e.more {
+		e.output(e.real(name), name)
+	}
+}
+
+// asInput turns an int8 tensor into uint8 if the input is of that type.
+func (e *emitter) asInput(tensor int, name string) int {
+	if e.form.input != inference.UInt8 {
+		return tensor
+	}
+	in := e.m.Tensors[tensor]
+	e.m.Tensors[tensor].Name = name + "/int8"
+	out := e.tensor(tflitefile.Tensor{Name: name, Type: tflitefile.UInt8, Shape: in.Shape,
+		Quant: &tflitefile.Quantization{Scale: in.Quant.Scale, ZeroPoint: []int64{in.Quant.ZeroPoint[0] + 128}}})
+	e.op(tflitefile.OpQuantize, nil, []int{tensor}, out)
+	return out
+}
+
+// undivided gives a value as float, multiplied by the factors that its channels were divided by.
+func (e *emitter) undivided(value, name string) int {
+	in := e.real(value)
+	if !e.int8 || e.plan.Factors[value] == nil {
+		return in
+	}
+	factors := make([]float32, len(e.plan.Factors[value]))
+	for c, f := range e.plan.Factors[value] {
+		factors[c] = float32(f)
+	}
+	return e.elementwise(tflitefile.OpMul, tflitefile.MulOptions{}, name, e.g.Shape(value), in, e.floats(name+"/factors", []int{len(factors)}, factors))
+}
+
+// quantized gives a value as an int8 tensor.
+func (e *emitter) quantized(value string) int {
+	if t, ok := e.ints[value]; ok {
+		return t
+	}
+	p := e.plan.Params[value]
+	out := e.tensor(tflitefile.Tensor{Name: value + "/int8", Type: tflitefile.Int8, Shape: e.g.Shape(value), Quant: quantization(p)})
+	e.op(tflitefile.OpQuantize, nil, []int{e.reals[value]}, out)
+	e.ints[value] = out
+	return out
+}
+
+// real gives a value as a float32 tensor.
+func (e *emitter) real(value string) int {
+	if t, ok := e.reals[value]; ok {
+		return t
+	}
+	e.reals[value] = e.dequantize(e.ints[value], value+"/float")
+	return e.reals[value]
+}
+
+// result appends the tensor that an operator of the graph computes.
+func (e *emitter) result(op *graph.Op) int {
+	t := tflitefile.Tensor{Name: op.Name, Type: tflitefile.Float32, Shape: op.Shape()}
+	if e.float[op.Name] {
+		e.reals[op.Name] = e.tensor(t)
+		return e.reals[op.Name]
+	}
+	t.Type, t.Quant = tflitefile.Int8, quantization(e.plan.Params[op.Name])
+	e.ints[op.Name] = e.tensor(t)
+	return e.ints[op.Name]
 }
 
 func quantization(p quantize.Params) *tflitefile.Quantization {
@@ -107,125 +231,16 @@ func (e *emitter) output(tensor int, name string) {
 	e.m.OutputNames = append(e.m.OutputNames, name)
 }
 
-// value appends the tensor that an operator of the graph computes.
-func (e *emitter) value(op *graph.Op) int {
-	t := tflitefile.Tensor{Name: op.Name, Type: tflitefile.Float32, Shape: op.Shape()}
-	if e.params != nil {
-		t.Type, t.Quant = tflitefile.Int8, quantization(e.params[op.Name])
-	}
-	e.values[op.Name] = e.tensor(t)
-	return e.values[op.Name]
-}
-
-// ops appends the graph's operators.
-func (e *emitter) ops() error {
-	for i := range e.g.Ops {
-		op := &e.g.Ops[i]
-		inputs := make([]int, len(op.Inputs))
-		for j, name := range op.Inputs {
-			inputs[j] = e.values[name]
-		}
-		padding := tflitefile.PaddingSame
-		if op.Padding == graph.Valid {
-			padding = tflitefile.PaddingValid
-		}
-		switch op.Kind {
-		case graph.Conv, graph.FullyConnected:
-			if err := e.layer(op, inputs[0], padding); err != nil {
-				return fmt.Errorf("write %s: %w", op.Name, err)
-			}
-		case graph.MaxPool:
-			e.op(tflitefile.OpMaxPool2D, tflitefile.Pool2DOptions{Padding: padding, StrideW: op.Stride, StrideH: op.Stride,
-				FilterWidth: op.Kernel, FilterHeight: op.Kernel}, inputs, e.value(op))
-		case graph.Concat:
-			e.op(tflitefile.OpConcatenation, tflitefile.ConcatenationOptions{Axis: 3}, inputs, e.value(op))
-		case graph.Mean:
-			axes := e.constant(op.Name+"/axes", []int32{1, 2}, []int{2})
-			e.op(tflitefile.OpMean, tflitefile.ReducerOptions{}, append(inputs, axes), e.value(op))
-		case graph.Pad:
-			b := int32(op.Border)
-			borders := e.constant(op.Name+"/borders", []int32{0, 0, b, b, b, b, 0, 0}, []int{4, 2})
-			e.op(tflitefile.OpPad, tflitefile.PadOptions{}, append(inputs, borders), e.value(op))
-		default:
-			return fmt.Errorf("write %s: operator %s is not known", op.Name, op.Kind)
-		}
-	}
-	return nil
-}
-
-func (e *emitter) constant(name string, values []int32, shape []int) int {
-	return e.tensor(tflitefile.Tensor{Name: name, Type: tflitefile.Int32, Shape: shape, Data: int32Bytes(values)})
-}
-
-// layer appends a convolution or the fully connected layer with its constants.
-func (e *emitter) layer(op *graph.Op, input int, padding tflitefile.Padding) error {
-	shape := []int{op.Channels, op.Kernel, op.Kernel, len(op.Weights) / max(op.Channels*op.Kernel*op.Kernel, 1)}
-	if op.Kind == graph.FullyConnected {
-		shape = []int{op.Channels, len(op.Weights) / op.Channels}
-	}
-	w := tflitefile.Tensor{Name: op.Name + "/weights", Shape: shape, Type: tflitefile.Float32}
-	b := tflitefile.Tensor{Name: op.Name + "/bias", Shape: []int{op.Channels}, Type: tflitefile.Float32}
-	if e.params == nil {
-		w.Data, b.Data = float32Bytes(op.Weights), float32Bytes(op.Bias)
-	} else if err := quantizeLayer(op, e.params[op.Inputs[0]].Scale, &w, &b); err != nil {
-		return err
-	}
-	inputs := []int{input, e.tensor(w), e.tensor(b)}
-	if op.Kind == graph.FullyConnected {
-		e.op(tflitefile.OpFullyConnected, tflitefile.FullyConnectedOptions{}, inputs, e.value(op))
-		return nil
-	}
-	e.op(tflitefile.OpConv2D, tflitefile.Conv2DOptions{Padding: padding, StrideW: op.Stride, StrideH: op.Stride,
-		Activation: tflitefile.ActivationRelu, DilationW: 1, DilationH: 1}, inputs, e.value(op))
-	return nil
-}
-
-// quantizeLayer fills the tensors of weights and bias.
-func quantizeLayer(op *graph.Op, input float32, w, b *tflitefile.Tensor) error {
-	l, err := quantize.Weights(op.Weights, op.Bias, input)
-	if err != nil {
-		return err
-	}
-	w.Type, b.Type = tflitefile.Int8, tflitefile.Int32
-	w.Data = make([]byte, len(l.Weights))
-	for i, q := range l.Weights {
-		w.Data[i] = byte(q)
-	}
-	b.Data = int32Bytes(l.Bias)
-	w.Quant = &tflitefile.Quantization{Scale: l.Scales, ZeroPoint: make([]int64, len(l.Scales))}
-	b.Quant = &tflitefile.Quantization{Scale: make([]float32, len(l.Scales)), ZeroPoint: make([]int64, len(l.Scales))}
-	for i, s := range l.Scales {
-		b.Quant.Scale[i] = input * s
-	}
-	return nil
-}
-
-// dequantize appends a float copy of an int8 tensor.
+// dequantize appends a float copy of an integer tensor.
 func (e *emitter) dequantize(tensor int, name string) int {
 	out := e.tensor(tflitefile.Tensor{Name: name, Type: tflitefile.Float32, Shape: e.m.Tensors[tensor].Shape})
 	e.op(tflitefile.OpDequantize, nil, []int{tensor}, out)
 	return out
 }
 
-// softmax appends the probabilities of float logits.
-func (e *emitter) softmax(logits int) int {
-	out := e.tensor(tflitefile.Tensor{Name: outputName, Type: tflitefile.Float32, Shape: e.m.Tensors[logits].Shape})
-	e.op(tflitefile.OpSoftmax, tflitefile.SoftmaxOptions{Beta: 1}, []int{logits}, out)
-	return out
-}
-
-func float32Bytes(values []float32) []byte {
-	out := make([]byte, 0, 4*len(values))
-	for _, v := range values {
-		out = binary.LittleEndian.AppendUint32(out, math.Float32bits(v))
-	}
-	return out
-}
-
-func int32Bytes(values []int32) []byte {
-	out := make([]byte, 0, 4*len(values))
-	for _, v := range values {
-		out = binary.LittleEndian.AppendUint32(out, uint32(v))
-	}
+// elementwise appends an operator whose output is float and has that shape.
+func (e *emitter) elementwise(code tflitefile.BuiltinOperator, options tflitefile.Options, name string, shape []int, inputs ...int) int {
+	out := e.tensor(tflitefile.Tensor{Name: name, Type: tflitefile.Float32, Shape: shape})
+	e.op(code, options, inputs, out)
 	return out
 }

@@ -11,16 +11,14 @@ package export
 import (
 	"errors"
 	"fmt"
-	"math"
 	"os"
 	"path/filepath"
 
+	"golang.org/x/sync/errgroup"
+
 	"sightd/export/graph"
-	"sightd/export/quantize"
-	"sightd/export/tflitefile"
 	"sightd/export/weights"
 	"sightd/inference"
-	"sightd/inference/tflite"
 	"sightd/models"
 )
 
@@ -37,11 +35,17 @@ type Options struct {
 	Eval        string // folder with a folder of pictures for each class, "" for none
 	Size        int    // height and width of the input
 
-	Input    inference.Type // INT8, UINT8 or FLOAT32
-	Features bool
+	Precision     Precision      // of weights and activations
+	Input         inference.Type // INT8, UINT8 or FLOAT32
+	IntegerOutput bool           // scores as int8 or uint8 instead of float32
+	Features      bool
 
-	Normalization graph.Normalization // red, green, blue
-	BGR           bool                // the network was trained on BGR pictures
+	Normalization *graph.Normalization // red, green, blue; nil: as the architecture's published weights were trained
+	BGR           *bool                // whether the network was trained on BGR pictures; nil: as those were
+
+	Author, License string // for the metadata
+
+	without map[step]bool // steps of the int8 method that are left out
 
 	Threads  int    // of the float network, 0: chosen
 	Exporter string // for the card: "sightd 0.1.0"
@@ -70,48 +74,102 @@ func Run(o Options) (*Report, error) {
 	if err := errors.Join(err, set.Close()); err != nil {
 		return nil, err
 	}
-	if o.BGR {
+	norm, bgr := o.normalization(g.Architecture)
+	if bgr {
 		g.SwapChannels()
 	}
 	if len(o.Labels) != g.Classes {
 		return nil, fmt.Errorf("match labels to weights: want %d labels, as %s has classes, have %d", g.Classes, o.Weights, len(o.Labels))
 	}
-	calibration, evaluation, err := o.readPictures(g.Classes)
+	made := &made{set: set, g: g, norm: norm, bgr: bgr}
+	float, evaluation, err := o.prepare(made)
 	if err != nil {
 		return nil, err
 	}
+	defer closeBoth(float.runs)
+	if err := o.make(made, float, evaluation); err != nil {
+		return nil, err
+	}
+	card := o.card(made)
+	if err := o.write(made.data, card); err != nil {
+		return nil, err
+	}
+	return &Report{Card: *card, Bytes: int64(len(made.data)), Refused: made.refused}, nil
+}
 
-	float, err := openFloat(g, o.Normalization, layersOf(g), o.Threads)
+// prepare opens the float network and reads the pictures, side by side.
+func (o *Options) prepare(made *made) (float *floatNetwork, evaluation *folder, err error) {
+	var group errgroup.Group
+	group.Go(func() (err error) {
+		var layers []string
+		if o.Precision == PrecisionInt8 {
+			layers = layersOf(made.g, floatOps(made.g, form{int8: true, integer: o.IntegerOutput}))
+		}
+		float, err = openFloat(made.g, made.norm, layers, o.Threads)
+		return err
+	})
+	group.Go(func() (err error) {
+		made.calibration, evaluation, err = o.readPictures()
+		return err
+	})
+	if err := group.Wait(); err != nil {
+		if float != nil {
+			closeBoth(float.runs)
+		}
+		return nil, nil, err
+	}
+	return float, evaluation, nil
+}
+
+// make builds the network in the form that is asked for, writes it to memory and measures it.
+func (o *Options) make(made *made, float *floatNetwork, evaluation *folder) error {
+	var err error
+	var b *built
+	var seen *observed
+	if o.Precision == PrecisionInt8 {
+		if seen, err = calibrate(float, made.g, made.calibration, o.progress("calibrating")); err != nil {
+			return err
+		}
+		if b, err = o.buildInt8(made.g, made.norm, seen); err != nil {
+			return err
+		}
+		figures, err := measureNoise(float, b, seen, made.calibration, o.Threads)
+		if err != nil {
+			return err
+		}
+		made.layers = layerCards(figures)
+		made.weights, made.activations = "int8, symmetric, one scale for each output channel", "int8, one scale for a tensor"
+		for _, s := range o.stepsOf(made.g) {
+			made.steps = append(made.steps, string(s))
+		}
+	} else {
+		b = o.buildFloat(made.g, made.norm)
+		made.weights, made.activations = string(o.Precision), "float32"
+	}
+	m, err := b.model(nil)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	defer float.run.Close() // frees C memory; there is nothing to report
-	seen, err := calibrate(float, calibration, o.progress("calibrating"))
-	if err != nil {
-		return nil, err
+	o.addMetadata(m, made.g.Architecture, made.norm)
+	if made.data, err = m.Bytes(); err != nil {
+		return fmt.Errorf("write %s: %w", o.Output, err)
 	}
-	m, err := o.quantize(g, seen)
-	if err != nil {
-		return nil, err
+	if err := o.verify(made, float, seen, evaluation); err != nil {
+		return fmt.Errorf("verify the written model: %w", err)
 	}
-	m.Metadata = o.metadata()
-	data, err := m.Bytes()
-	if err != nil {
-		return nil, fmt.Errorf("write %s: %w", o.Output, err)
+	return nil
+}
+
+// normalization gives what the options say of the network's input, or what is known of its architecture.
+func (o *Options) normalization(a graph.Architecture) (norm graph.Normalization, bgr bool) {
+	norm, bgr = a.Trained()
+	if o.Normalization != nil {
+		norm = *o.Normalization
 	}
-	card, err := o.verify(float, data, calibration, evaluation)
-	if err != nil {
-		return nil, fmt.Errorf("verify the written model: %w", err)
+	if o.BGR != nil {
+		bgr = *o.BGR
 	}
-	o.describe(card, set, data, calibration)
-	if err := o.write(data, card); err != nil {
-		return nil, err
-	}
-	report := &Report{Card: *card, Bytes: int64(len(data)), Refused: calibration.refused}
-	if evaluation != nil {
-		report.Refused = append(report.Refused, evaluation.refused...)
-	}
-	return report, nil
+	return norm, bgr
 }
 
 // check refuses options that can't be meant.
@@ -122,10 +180,19 @@ func (o *Options) check() error {
 	if filepath.Ext(o.Output) != ".tflite" {
 		return fmt.Errorf("output: want a name that ends in .tflite, have %q", o.Output)
 	}
+	switch {
+	case o.Precision != PrecisionInt8 && o.Precision != PrecisionFloat16 && o.Precision != PrecisionFloat32:
+		return fmt.Errorf("precision: want %s, %s or %s, have %q", PrecisionInt8, PrecisionFloat16, PrecisionFloat32, o.Precision)
+	case o.IntegerOutput && (o.Precision != PrecisionInt8 || o.Input == inference.Float32):
+		return fmt.Errorf("integer output: want an int8 network with an input of int8 or uint8, have %s with %s", o.Precision, o.Input)
+	}
 	if o.Input != inference.Int8 && o.Input != inference.UInt8 && o.Input != inference.Float32 {
 		return fmt.Errorf("type of the input: want int8, uint8 or float32, have %s", o.Input)
 	}
 	for i := range 3 {
+		if o.Normalization == nil {
+			break
+		}
 		m, s := o.Normalization.Mean[i], o.Normalization.Std[i]
 		if !(m >= 0 && m <= 255) || !(s >= 0.001 && s <= 1000) {
 			return fmt.Errorf("normalization: want means from 0 to 255 and stds from 0.001 to 1000, both for pixels from 0 to 255, have mean %g and std %g", m, s)
@@ -136,7 +203,7 @@ func (o *Options) check() error {
 			return fmt.Errorf("labels: line %d is empty", i+1)
 		}
 	}
-	if o.Calibration == "" {
+	if o.Precision == PrecisionInt8 && o.Calibration == "" {
 		return errors.New("calibration: want a folder of pictures such as the network will see")
 	}
 	return nil
@@ -150,71 +217,82 @@ func (o *Options) progress(stage string) func(done, total int) {
 	}
 }
 
-// readPictures reads both folders.
-func (o *Options) readPictures(classes int) (calibration, evaluation *pictures, err error) {
-	calibration, err = readPictures(o.Calibration, o.Size, 0, o.progress("reading calibration pictures"))
+// readPictures reads the calibration pictures and lists the labelled ones; nil for those that aren't asked for.
+func (o *Options) readPictures() (calibration *pictures, evaluation *folder, err error) {
+	if o.Eval != "" {
+		if evaluation, err = labelledFolder(o.Eval, o.Labels); err != nil {
+			return nil, nil, err
+		}
+	}
+	if o.Calibration == "" {
+		return nil, evaluation, nil
+	}
+	f, err := calibrationFolder(o.Calibration, o.Labels)
 	if err != nil {
+		return nil, nil, err
+	}
+	if calibration, err = f.read(o.Size, o.progress("reading calibration pictures")); err != nil {
 		return nil, nil, err
 	}
 	if n := len(calibration.samples); n < MinPictures {
 		return nil, nil, fmt.Errorf("read calibration pictures in %s: want at least %d, have %d (%d refused)",
 			o.Calibration, MinPictures, n, len(calibration.refused))
 	}
-	if o.Eval != "" {
-		evaluation, err = readPictures(o.Eval, o.Size, classes, o.progress("reading labelled pictures"))
-	}
-	return calibration, evaluation, err
-}
-
-// quantize chooses the int8 network's numbers and writes it. A float32 input takes the picture as the network was trained on it; the
-// others take plain pixels, which the first convolution is changed for.
-func (o *Options) quantize(g *graph.Graph, seen map[string]*quantize.Range) (*tflitefile.Model, error) {
-	var input quantize.Params
-	if o.Input == inference.Float32 {
-		low, high := math.Inf(1), math.Inf(-1)
-		for i := range 3 {
-			low = min(low, (0-o.Normalization.Mean[i])/o.Normalization.Std[i])
-			high = max(high, (255-o.Normalization.Mean[i])/o.Normalization.Std[i])
-		}
-		input = quantize.Activation(low, high)
-	} else {
-		p := o.Normalization.Pixels()
-		g = g.TakePixels(o.Normalization, p)
-		input = quantize.Params{Scale: float32(p.Scale), ZeroPoint: p.Zero - 128}
-	}
-	params, err := quantize.Activations(g, seen, input)
-	if err != nil {
-		return nil, err
-	}
-	return Int8(g, params, o.Input, o.Features)
+	return calibration, evaluation, nil
 }
 
 // verify opens the written file as a user's program would, and compares it with the float network.
-func (o *Options) verify(float *floatNetwork, data []byte, calibration, evaluation *pictures) (*models.Card, error) {
-	run, err := tflite.OpenBytes(data, inference.Options{Delegate: inference.Auto, Threads: o.Threads})
+func (o *Options) verify(made *made, float *floatNetwork, seen *observed, evaluation *folder) error {
+	runs, err := openTwice(made.data, o.Threads)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	defer run.Close() // frees C memory; there is nothing to report
-	card := &models.Card{}
-	c, err := compare(float, run, o.Normalization, calibration, o.progress("verifying"))
-	if err != nil {
-		return nil, err
+	defer closeBoth(runs)
+	trained, written := network{float.runs, made.norm}, network{runs, made.norm}
+	if p := made.calibration; p != nil {
+		made.refused = p.refused
+		samples, want := p.samples, [][]float32(nil)
+		if seen != nil {
+			samples, want = spread(samples, maxVerified), spread(seen.scores, maxVerified)
+		} else if want, err = trained.scores(samples, o.progress("running the float network")); err != nil {
+			return err
+		}
+		have, err := written.scores(samples, o.progress("verifying"))
+		if err != nil {
+			return err
+		}
+		e, t, err := evaluateSamples(samples, want, have)
+		if err != nil {
+			return err
+		}
+		made.agreement, made.temperature = e.agreementCard(), t
 	}
-	card.Agreement = models.Agreement{Pictures: c.pictures, Top1: share(c.agree, c.pictures)}
 	if evaluation != nil {
-		if c, err = compare(float, run, o.Normalization, evaluation, o.progress("evaluating")); err != nil {
-			return nil, err
+		e, refused, err := evaluateFolder(evaluation, o.Size, trained, written, o.progress("evaluating"))
+		if err != nil {
+			return err
 		}
-		card.Accuracy = &models.Accuracy{
-			Pictures:  c.labelled,
-			FloatTop1: share(c.floatRight, c.labelled),
-			Top1:      share(c.right, c.labelled),
-			Agreement: share(c.agree, c.pictures),
-		}
+		made.accuracy = e.accuracyCard(evaluation.rule)
+		made.refused = append(made.refused, refused...)
 	}
-	card.Golden, err = goldens(run, o.Normalization, o.Size)
-	return card, err
+	made.golden, err = goldens(runs[0], made.norm, o.Size)
+	return err
+}
+
+// maxVerified is how many of the calibration pictures the written file is compared on: they were seen before, and say less than others would
+// (Options.Eval).
+const maxVerified = 50
+
+// spread gives at most n of the values, evenly spread over them.
+func spread[T any](values []T, n int) []T {
+	if len(values) <= n {
+		return values
+	}
+	out := make([]T, n)
+	for i := range out {
+		out[i] = values[i*len(values)/n]
+	}
+	return out
 }
 
 // write writes the model and its card beside their final names and renames both when both are there.

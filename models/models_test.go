@@ -5,6 +5,7 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -105,4 +106,44 @@ func FuzzParseCard(f *testing.F) {
 			t.Error(err)
 		}
 	})
+}
+
+// TestCardKeys pins the names that other programs read, and that a card with all of them is read back as it was written.
+func TestCardKeys(t *testing.T) {
+	interval := [2]float64{0.25, 0.75}
+	card := Card{
+		Name: "n", Type: "int8", Architecture: "torchvision", Author: "a", License: "l",
+		Input:       InputCard{Size: 96},
+		Output:      &OutputCard{Type: "FLOAT32"},
+		Method:      MethodCard{Steps: []string{"bias correction"}, Pictures: 200, PicturesSHA: "12ab"},
+		Agreement:   Agreement{Pictures: 200, Top1: 0.5, Interval: interval, KL: 0.01},
+		Temperature: &Temperature{Value: 1.02, FittedTo: FittedToLabels, Pictures: 200},
+		Accuracy: &Accuracy{Pictures: 500, LabelledBy: "names", FloatTop1: 0.5, FloatTop1Interval: interval, Top1: 0.5, Top1Interval: interval,
+			FloatTop5: 0.5, FloatTop5Interval: interval, Top5: 0.5, Top5Interval: interval, Agreement: 0.5, AgreementInterval: interval, KL: 0.01, McNemarP: 1},
+		Layers: []LayerCard{{Name: "conv1/7x7_s2", Operator: "CONV_2D", Low: -1, High: 5, Scale: 0.5, ZeroPoint: -128, SNR: 38}},
+	}
+	text, err := card.JSON()
+	if err != nil {
+		t.Fatal(err)
+	}
+	golden := filepath.Join("testdata", "card.json")
+	if *update {
+		if err := os.WriteFile(golden, text, 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(golden)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(text, want) {
+		t.Errorf("the card isn't written as in %s:\n%s", golden, text)
+	}
+	back, err := ParseCard(want)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !reflect.DeepEqual(*back, card) {
+		t.Errorf("read back: got %+v, want %+v", *back, card)
+	}
 }

@@ -3,44 +3,42 @@ package main
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
-	"io"
-	"os"
 	"strconv"
 	"strings"
-	"time"
 
 	"sightd/daemon"
 	"sightd/export"
 	"sightd/export/graph"
+	"sightd/export/weights"
 	"sightd/inference"
 )
 
-const exportAbout = `Makes a quantized .tflite of GoogLeNet weights in torchvision's layout: a state dict saved by torch.save (.pth, .pt) or
-as .safetensors, with any number of classes. Auxiliary heads are left out, batch norm is folded, weights become int8 with a scale for
-each output channel; the ranges of activations come from the calibration pictures, run by TensorFlow Lite itself. The model card
-is written beside the model, as OUT.json.
+const exportAbout = `Makes a .tflite of GoogLeNet weights, with any number of classes: quantized to int8, or float. What the file holds is told by its
+content:
+  - a state dict of torchvision's googlenet, saved by torch.save (.pth, .pt) or as .safetensors; auxiliary heads are left out
+  - Caffe's bvlc_googlenet.caffemodel, with its local response normalization
+The model takes RGB pictures, however the network was trained; the normalization of each one's published weights needs no flag.
+The ranges of int8 activations come from the calibration pictures, run by TensorFlow Lite itself. The model card is written
+beside the model, as OUT.json.
 
-Example:
-  sightd export googlenet.pth -o mine.tflite --labels labels.txt --calibration pictures/`
+Examples:
+  sightd export googlenet-1378be20.pth -o googlenet.tflite --labels imagenet.txt --calibration pictures/
+  sightd export bvlc_googlenet.caffemodel -o bvlc.tflite --labels imagenet.txt --calibration pictures/ --eval labelled/ --report
+  sightd export mine.safetensors -o mine.tflite --labels mine.txt --type float16`
+
+// exportFlags are the flags that aren't options of export.Run as they stand.
+type exportFlags struct {
+	labels, precision, io string
+	mean, std, channels   string
+	report, quiet         bool
+}
 
 func exportCommand(_ context.Context, c *call) error {
 	fs := c.flags("export", "WEIGHTS -o OUT.tflite --labels FILE --calibration DIR [flags]", exportAbout)
 	o := export.Options{Exporter: "sightd " + version}
-	labels := fs.String("labels", "", "`FILE` with one label a line, in the order of the classes (required)")
-	fs.StringVar(&o.Output, "o", "", "the .tflite `FILE` to write (required)")
-	fs.StringVar(&o.Name, "name", "", "the model's `NAME` in its card and in messages; without it that of the file")
-	fs.StringVar(&o.Calibration, "calibration", "", fmt.Sprintf("`DIR` of pictures such as the model will see, at least %d; 100 to 500 are good (required)", export.MinPictures))
-	fs.StringVar(&o.Eval, "eval", "", "`DIR` with a folder of pictures for each class, whose sorted names have the order of the labels: measures accuracy")
-	fs.IntVar(&o.Size, "size", 224, "height and width of the input in pixels: 96, 128, 160 … 512")
-	io := fs.String("io", "int8", "type of the input: int8 (pixel-128), uint8 (pixel) or float32 ((pixel-mean)/std)")
-	fs.BoolVar(&o.Features, "features", false, "give the 1024 pooled features as output 1")
-	mean := fs.String("mean", "127.5,127.5,127.5",
-		"what was subtracted from the pixels in training: `M` or M,M,M in the order of --channels, for pixels from 0 to 255; or from 0 to 1, as in torchvision's transforms, if --std is below 1")
-	std := fs.String("std", "127.5,127.5,127.5", "what they were divided by then: `S` or S,S,S")
-	channels := fs.String("channels", "rgb", "order of the channels in training: rgb or bgr; the exported model always takes RGB")
-	fs.IntVar(&o.Threads, "threads", 0, "number of threads for calibration; 0 is one for each core, at most 4")
-	quiet := fs.Bool("quiet", false, "print no progress")
+	f := addExportFlags(fs, &o)
 	arguments, err := c.parse(fs)
 	if err != nil {
 		return err
@@ -49,38 +47,142 @@ func exportCommand(_ context.Context, c *call) error {
 		return usageError{fmt.Sprintf("want one file of weights, have %d", len(arguments))}
 	}
 	o.Weights = arguments[0]
-	for _, required := range []struct{ flag, value string }{{"-o", o.Output}, {"-labels", *labels}, {"-calibration", o.Calibration}} {
-		if required.value == "" {
-			return usageError{required.flag + " is missing"}
-		}
-	}
-	types := map[string]inference.Type{"int8": inference.Int8, "uint8": inference.UInt8, "float32": inference.Float32}
-	if o.Input = types[*io]; o.Input == inference.UnknownType {
-		return usageError{fmt.Sprintf("-io: want int8, uint8 or float32, have %q", *io)}
-	}
-	if o.Normalization, o.BGR, err = normalization(*mean, *std, *channels); err != nil {
-		return usageError{err.Error()}
-	}
-	if o.Labels, err = daemon.ReadLabels(*labels); err != nil {
+	if err := f.apply(&o); err != nil {
 		return err
 	}
-	bar := newBar(c.stderr, *quiet)
+	bar := newBar(c.stderr, f.quiet)
 	o.Progress = bar.show
 	report, err := export.Run(o)
 	bar.end()
 	if err != nil {
 		return err
 	}
-	return printReport(c.stdout, o, report)
+	return writeReport(c.stdout, o, report, f.report)
 }
 
-// normalization reads --mean and --std, which are in the order of --channels, into red, green, blue.
-func normalization(mean, std, channels string) (n graph.Normalization, bgr bool, err error) {
-	if channels != "rgb" && channels != "bgr" {
-		return n, false, fmt.Errorf("-channels: want rgb or bgr, have %q", channels)
+// addExportFlags defines the flags.
+func addExportFlags(fs *flag.FlagSet, o *export.Options) *exportFlags {
+	f := &exportFlags{}
+	fs.StringVar(&f.labels, "labels", "", "`FILE` with one label a line, in the order of the classes (required)")
+	fs.StringVar(&o.Output, "o", "", "the .tflite `FILE` to write (required)")
+	fs.StringVar(&o.Name, "name", "", "the model's `NAME` in its card and in messages; without it that of the file")
+	fs.StringVar(&o.Calibration, "calibration", "", fmt.Sprintf("`DIR` of pictures such as the model will see, at least %d; 100 to 500 are good, "+
+		"best ones that the network wasn't trained on (required for int8; a float model is compared with its weights on them)", export.MinPictures))
+	fs.StringVar(&o.Eval, "eval", "", "`DIR` of labelled pictures, to measure accuracy: a folder for each class, named by label, by class number or so that "+
+		"sorted names have the order of the labels; or names that start with the class number, as 007-goose.jpg. Class numbers begin with 0")
+	fs.IntVar(&o.Size, "size", 224, "height and width of the input in pixels: 96, 128, 160 … 512")
+	fs.StringVar(&f.precision, "type", "int8", "type of the weights: int8 (activations too), float16 or float32 (activations in float32)")
+	fs.StringVar(&f.io, "io", "", "type of the input: int8 (pixel-128), uint8 (pixel) or float32 ((pixel-mean)/std); without it int8, or float32 with a float --type")
+	fs.BoolVar(&o.IntegerOutput, "integer-output", false, "give scores, and features, as integers of the input's type instead of float32: for devices without float")
+	fs.BoolVar(&o.Features, "features", false, "give the 1024 pooled features as output 1")
+	fs.StringVar(&f.mean, "mean", "",
+		"what was subtracted from the pixels in training: `M` or M,M,M in the order of --channels, for pixels from 0 to 255; or from 0 to 1, as in "+
+			"torchvision's transforms, if --std is below 1. Without it what the architecture's published weights use")
+	fs.StringVar(&f.std, "std", "", "what they were divided by then: `S` or S,S,S; comes with --mean")
+	fs.StringVar(&f.channels, "channels", "", "order of the channels in training: rgb or bgr. Without it that of the architecture's published weights")
+	fs.StringVar(&o.Author, "author", "", "`NAME` for the model's metadata and card")
+	fs.StringVar(&o.License, "license", "", "`LICENSE` of the model, for its metadata and card")
+	fs.BoolVar(&f.report, "report", false, "print each layer's range, scale and signal-to-noise ratio, and write the report to OUT.report.txt")
+	fs.IntVar(&o.Threads, "threads", 0, "number of threads for running networks; 0 is one for each core, at most 8")
+	fs.BoolVar(&f.quiet, "quiet", false, "print no progress")
+	return f
+}
+
+// apply checks the flags and sets the options that they mean. o.Weights is set.
+func (f *exportFlags) apply(o *export.Options) (err error) {
+	o.Precision = export.Precision(f.precision)
+	switch o.Precision {
+	case export.PrecisionInt8, export.PrecisionFloat16, export.PrecisionFloat32:
+	default:
+		return usageError{fmt.Sprintf("-type: want int8, float16 or float32, have %q", f.precision)}
 	}
+	quantized := o.Precision == export.PrecisionInt8
+	for _, required := range []struct {
+		flag, value string
+		needed      bool
+	}{{"-o", o.Output, true}, {"-labels", f.labels, true}, {"-calibration", o.Calibration, quantized}} {
+		if required.needed && required.value == "" {
+			return usageError{required.flag + " is missing"}
+		}
+	}
+	if o.Input, err = inputType(f.io, quantized); err != nil {
+		return err
+	}
+	if o.IntegerOutput && (!quantized || o.Input == inference.Float32) {
+		return usageError{fmt.Sprintf("-integer-output: want -type int8 with -io int8 or uint8, have -type %s with input %s", f.precision, o.Input)}
+	}
+	if err := f.applyTraining(o); err != nil {
+		return err
+	}
+	o.Labels, err = daemon.ReadLabels(f.labels)
+	return err
+}
+
+// inputType reads --io.
+func inputType(io string, quantized bool) (inference.Type, error) {
+	types := map[string]inference.Type{"int8": inference.Int8, "uint8": inference.UInt8, "float32": inference.Float32}
+	if io == "" {
+		io = map[bool]string{true: "int8", false: "float32"}[quantized]
+	}
+	t, ok := types[io]
+	if !ok {
+		return t, usageError{fmt.Sprintf("-io: want int8, uint8 or float32, have %q", io)}
+	}
+	return t, nil
+}
+
+// applyTraining reads --mean, --std and --channels. What isn't given stays with the architecture. Without --channels, means and
+// deviations are in the architecture's order, for which the weights are looked at.
+func (f *exportFlags) applyTraining(o *export.Options) error {
+	if f.channels != "" && f.channels != "rgb" && f.channels != "bgr" {
+		return usageError{fmt.Sprintf("-channels: want rgb or bgr, have %q", f.channels)}
+	}
+	bgr := f.channels == "bgr"
+	if f.channels != "" {
+		o.BGR = &bgr
+	}
+	if f.mean == "" && f.std == "" {
+		return nil
+	}
+	n, err := normalization(f.mean, f.std)
+	if err != nil {
+		return usageError{err.Error()}
+	}
+	if f.channels == "" {
+		if bgr, err = trainedOnBGR(o.Weights); err != nil {
+			return err
+		}
+	}
+	if bgr {
+		n.Mean[0], n.Mean[2] = n.Mean[2], n.Mean[0]
+		n.Std[0], n.Std[2] = n.Std[2], n.Std[0]
+	}
+	o.Normalization = &n
+	return nil
+}
+
+// trainedOnBGR says whether the published weights of the architecture that a file has were trained on BGR pictures.
+func trainedOnBGR(path string) (bool, error) {
+	set, err := weights.Open(path)
+	if err != nil {
+		return false, err
+	}
+	architecture, err := graph.Recognize(set)
+	if err := errors.Join(err, set.Close()); err != nil {
+		return false, err
+	}
+	_, bgr := architecture.Trained()
+	return bgr, nil
+}
+
+// normalization reads --mean and --std, in their own order.
+func normalization(mean, std string) (n graph.Normalization, err error) {
 	var errs []error
 	read := func(flag, text string) (v [3]float64) {
+		if text == "" {
+			errs = append(errs, fmt.Errorf("-%s is missing: -mean and -std come together", flag))
+			return v
+		}
 		parts := strings.Split(text, ",")
 		if len(parts) != 1 && len(parts) != 3 {
 			errs = append(errs, fmt.Errorf("-%s: want one number or three, have %q", flag, text))
@@ -93,9 +195,6 @@ func normalization(mean, std, channels string) (n graph.Normalization, bgr bool,
 			}
 			v[i] = f
 		}
-		if channels == "bgr" {
-			v[0], v[2] = v[2], v[0]
-		}
 		return v
 	}
 	n.Mean, n.Std = read("mean", mean), read("std", std)
@@ -105,61 +204,5 @@ func normalization(mean, std, channels string) (n graph.Normalization, bgr bool,
 			n.Mean[i], n.Std[i] = 255*n.Mean[i], 255*n.Std[i]
 		}
 	}
-	return n, channels == "bgr", errors.Join(errs...)
-}
-
-// printReport says what was made.
-func printReport(w io.Writer, o export.Options, r *export.Report) error {
-	card := r.Card
-	var b strings.Builder
-	fmt.Fprintf(&b, "wrote %s: %.2f MB, %d classes, input %s %dx%d\n",
-		o.Output, float64(r.Bytes)/1e6, len(card.Labels), card.Input.Type, card.Input.Size, card.Input.Size)
-	fmt.Fprintf(&b, "wrote %s: model card\n", export.CardName(o.Output))
-	fmt.Fprintf(&b, "trained on (pixel-mean)/std, %s: mean %.5g, std %.5g for pixels from 0 to 255; it takes RGB\n",
-		strings.ToUpper(card.Input.Channels), card.Input.Mean, card.Input.Std)
-	fmt.Fprintf(&b, "the same top-1 label as the float network on %.1f %% of %d calibration pictures\n", 100*card.Agreement.Top1, card.Agreement.Pictures)
-	if a := card.Accuracy; a != nil {
-		fmt.Fprintf(&b, "top-1 on %d labelled pictures: float %.2f %%, int8 %.2f %%; the same label on %.2f %%\n",
-			a.Pictures, 100*a.FloatTop1, 100*a.Top1, 100*a.Agreement)
-	}
-	for _, text := range r.Refused {
-		fmt.Fprintf(&b, "left out %s\n", text)
-	}
-	_, err := io.WriteString(w, b.String())
-	return err
-}
-
-// bar shows progress on a terminal: one line that is written over, ten times a second at most.
-type bar struct {
-	w     io.Writer // nil: nothing is shown
-	last  time.Time
-	shown bool
-}
-
-// newBar shows progress on w if that is a terminal.
-func newBar(w io.Writer, quiet bool) *bar {
-	f, ok := w.(*os.File)
-	if !ok || quiet {
-		return &bar{}
-	}
-	if info, err := f.Stat(); err != nil || info.Mode()&os.ModeCharDevice == 0 {
-		return &bar{}
-	}
-	return &bar{w: w}
-}
-
-func (b *bar) show(stage string, done, total int) {
-	if b.w == nil || time.Since(b.last) < 100*time.Millisecond && done < total {
-		return
-	}
-	b.last, b.shown = time.Now(), true
-	const width = 30
-	filled := width * done / max(total, 1)
-	fmt.Fprintf(b.w, "\r\033[K%-28s [%s%s] %d/%d", stage, strings.Repeat("#", filled), strings.Repeat(".", width-filled), done, total)
-}
-
-func (b *bar) end() {
-	if b.shown {
-		fmt.Fprint(b.w, "\r\033[K")
-	}
+	return n, errors.Join(errs...)
 }

@@ -112,7 +112,7 @@ func TestBench(t *testing.T) {
 	if code != exitOK {
 		t.Fatalf("got %d, %q", code, stderr)
 	}
-	for _, want := range []string{"delegate   xnnpack, 85 of 85 nodes", "threads    1", "first", "mean", "p50", "p95", "p99", "Invoke", "step"} {
+	for _, want := range []string{"delegate   xnnpack, 88 of 88 nodes", "threads    1", "first", "mean", "p50", "p95", "p99", "Invoke", "step"} {
 		if !strings.Contains(stdout, want) {
 			t.Errorf("output lacks %q:\n%s", want, stdout)
 		}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -105,6 +106,11 @@ func modelInfo(w io.Writer, path string) error {
 	}
 	row("operators", "%s", countOperators(m))
 	if m.Metadata != nil {
+		for _, fact := range [][2]string{{"purpose", m.Metadata.Description}, {"author", m.Metadata.Author}, {"license", m.Metadata.License}} {
+			if fact[1] != "" {
+				row(fact[0], "%s", printable(fact[1]))
+			}
+		}
 		if n := m.Metadata.Input.Normalization; n != nil {
 			row("metadata", "(pixel-mean)/std: mean %v, std %v", n.Mean, n.Std)
 		}
@@ -119,15 +125,38 @@ func modelInfo(w io.Writer, path string) error {
 		row("card", "none beside it")
 		return nil
 	}
+	printCard(row, card)
+	return nil
+}
+
+// printCard tells what a model's card says. Cards of older versions lack some of it.
+func printCard(row func(name, format string, args ...any), card *models.Card) {
 	row("card", "%s, made by %s", printable(card.Name), printable(card.Exporter))
+	if card.Type != "" {
+		row("weights", "%s, GoogLeNet (%s)", printable(card.Type), printable(card.Architecture))
+	}
 	row("source", "%s (%s), sha256 %s", printable(card.Source.Name), printable(card.Source.Format), printable(card.Source.SHA256))
-	row("trained on", "%s, (pixel-mean)/std: mean %.5g, std %.5g", strings.ToUpper(printable(card.Input.Channels)), card.Input.Mean, card.Input.Std)
-	row("agreement", "%.1f %% of %d calibration pictures get the float network's label", 100*card.Agreement.Top1, card.Agreement.Pictures)
+	row("trained on", "%s", trainedOn(&card.Input))
+	if len(card.Method.Steps) > 0 {
+		row("method", "%s", printable(strings.Join(card.Method.Steps, ", ")))
+	}
+	if a := card.Agreement; a.Pictures > 0 {
+		row("agreement", "%s", agreementLine(&a))
+	}
 	if a := card.Accuracy; a != nil {
 		row("accuracy", "top-1 on %d labelled pictures: %.2f %%, float %.2f %%", a.Pictures, 100*a.Top1, 100*a.FloatTop1)
+		if a.FloatTop5 > 0 {
+			row("", "top-5: %.2f %%, float %.2f %%; McNemar's p for top-1: %.3f", 100*a.Top5, 100*a.FloatTop5, a.McNemarP)
+		}
+	}
+	if t := card.Temperature; t != nil {
+		row("temperature", "%s", temperatureLine(t))
+	}
+	if n := len(card.Layers); n > 0 {
+		worst := slices.MinFunc(card.Layers, func(a, b models.LayerCard) int { return cmp.Compare(a.SNR, b.SNR) })
+		row("layers", "%d in the card; the least signal-to-noise ratio is %.1f dB, of %s", n, worst.SNR, printable(worst.Name))
 	}
 	row("golden", "%d inputs, tolerance %g", len(card.Golden.Inputs), card.Golden.Tolerance)
-	return nil
 }
 
 func tensorLine(t tflitefile.Tensor) string {

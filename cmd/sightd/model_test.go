@@ -33,6 +33,18 @@ func TestModel(t *testing.T) {
 	write("carded.json", text)
 	wrong := write("wrong.tflite", data)
 	write("wrong.json", bytes.Replace(text, []byte(`"tolerance": 0.06`), []byte(`"tolerance": -1`), 1))
+	full := write("full.tflite", data)
+	more := *card
+	more.Type, more.Architecture = "int8", "torchvision"
+	more.Method.Steps = []string{"channel equalization", "bias correction"}
+	more.Agreement.Interval, more.Agreement.KL = [2]float64{0.981, 0.999}, 0.0021
+	more.Accuracy = &models.Accuracy{Pictures: 100, Top1: 0.9, FloatTop1: 0.91, Top5: 0.98, FloatTop5: 0.99, McNemarP: 0.75}
+	more.Temperature = &models.Temperature{Value: 1.043, FittedTo: models.FittedToLabels, Pictures: 238}
+	more.Layers = []models.LayerCard{{Name: "conv1/7x7_s2", SNR: 40}, {Name: "inception_3a/1x1", SNR: 31.5}}
+	if text, err = more.JSON(); err != nil {
+		t.Fatal(err)
+	}
+	write("full.json", text)
 	odd := write("odd.tflite", []byte("no model"))
 
 	for _, test := range []struct {
@@ -42,11 +54,14 @@ func TestModel(t *testing.T) {
 		want []string
 	}{
 		{"info embedded", []string{"info"}, exitOK, []string{card.File.SHA256, "image INT8 [1 160 160 3] scale 0.007843138 zero point -1",
-			"85: 9 CONCATENATION, 57 CONV_2D, 2 DEQUANTIZE, 1 FULLY_CONNECTED, 13 MAX_POOL_2D, 1 MEAN, 1 PAD, 1 SOFTMAX",
+			"88: 1 ADD, 9 CONCATENATION, 57 CONV_2D, 1 DEQUANTIZE, 1 FULLY_CONNECTED, 13 MAX_POOL_2D, 1 MEAN, 2 MUL, 1 PAD, 1 SOFTMAX, 1 SPACE_TO_DEPTH",
 			"10: tench, English springer", "googlenet_imagenette.pth (pytorch zip)", "golden       4 inputs"}},
+		{"info of all", []string{"info", full}, exitOK, []string{"int8, GoogLeNet (torchvision)", "channel equalization, bias correction",
+			"(95 %: 98.1 to 99.9); KL divergence of the scores 0.0021 nats", "top-5: 98.00 %, float 99.00 %; McNemar's p for top-1: 0.750",
+			"1.043, fitted to the labels of 238 calibration pictures", "2 in the card; the least signal-to-noise ratio is 31.5 dB, of inception_3a/1x1"}},
 		{"info without a card", []string{"info", bare}, exitOK, []string{"none beside it"}},
 		{"dump", []string{"dump", bare}, exitOK, []string{`"conv1/7x7_s2" INT8 [1,80,80,64]`, "CONV_2D v3", `file "labels.txt"`}},
-		{"verify embedded", []string{"verify"}, exitOK, []string{"cpu      right on 4 golden inputs", "xnnpack  right on 4 golden inputs (xnnpack, 85 of 85 nodes)"}},
+		{"verify embedded", []string{"verify"}, exitOK, []string{"cpu      right on 4 golden inputs", "xnnpack  right on 4 golden inputs (xnnpack, 88 of 88 nodes)"}},
 		{"verify a file", []string{"verify", carded, "--delegate", "xnnpack", "--threads", "1"}, exitOK, []string{"xnnpack  right on 4"}},
 		{"verify without a card", []string{"verify", bare}, exitRefused, []string{"has no card beside it"}},
 		{"verify wrong scores", []string{"verify", wrong}, exitRefused, []string{"delegate cpu: ", "delegate xnnpack: ", "prove golden input golf_ball"}},

@@ -304,6 +304,18 @@ func (c *Classifier) Output(i int, dst []float32) error {
 }
 
 // deleteInterpreter frees the interpreter and what it used, in that order.
+// Floats gives output i of the last Invoke, which must be of type FLOAT32, where it lies: memory of C, which the next Invoke
+// overwrites, and which must not be used after Close. Values may be no numbers.
+func (c *Classifier) Floats(i int) ([]float32, error) {
+	if i < 0 || i >= len(c.outputs) {
+		return nil, fmt.Errorf("read output %d: the model has %d", i, len(c.outputs))
+	}
+	if t := c.spec.Outputs[i].Type; t != inference.Float32 {
+		return nil, fmt.Errorf("read output %d: want type FLOAT32, have %s", i, t)
+	}
+	return unsafe.Slice((*float32)(unsafe.Pointer(&c.outputs[i][0])), len(c.outputs[i])/4), nil
+}
+
 func (c *Classifier) deleteInterpreter() {
 	if c.interpreter != nil {
 		c.interpreter.Delete()

@@ -85,16 +85,16 @@ func TestDelegates(t *testing.T) {
 		want    inference.Delegate
 		taken   int
 	}{
-		{inference.Auto, 0, inference.XNNPACK, 85},
-		{"", 1, inference.XNNPACK, 85},
-		{inference.XNNPACK, 3, inference.XNNPACK, 85},
+		{inference.Auto, 0, inference.XNNPACK, 88},
+		{"", 1, inference.XNNPACK, 88},
+		{inference.XNNPACK, 3, inference.XNNPACK, 88},
 		{inference.CPU, 2, inference.CPU, 0},
 	} {
 		t.Run(fmt.Sprintf("%s/%d", test.ask, test.threads), func(t *testing.T) {
 			c := openDefault(t, inference.Options{Delegate: test.ask, Threads: test.threads})
 			d := c.Delegation()
-			if d.Delegate != test.want || d.Total != 85 || d.Taken != test.taken || d.Reason != "" {
-				t.Errorf("delegation: got %+v, want %s with %d of 85 nodes", d, test.want, test.taken)
+			if d.Delegate != test.want || d.Total != 88 || d.Taken != test.taken || d.Reason != "" {
+				t.Errorf("delegation: got %+v, want %s with %d of 88 nodes", d, test.want, test.taken)
 			}
 			if test.want == inference.XNNPACK && len(d.Rest) != 0 {
 				t.Errorf("left to built-in kernels: %v", d.Rest)

@@ -1,0 +1,136 @@
+package export
+
+import (
+	"math"
+	"slices"
+
+	"sightd/export/graph"
+	"sightd/export/quantize"
+	"sightd/export/tflitefile"
+	"sightd/inference"
+)
+
+// A step is a part of the int8 method that can be left out, to measure what it brings.
+type step string
+
+// The steps, with their names in the model card.
+const (
+	stepFront    step = "float until the first local response normalization"
+	stepBorder   step = "border of the mean pixel"
+	stepBlocks   step = "first convolution over blocks of 2x2 pixels"
+	stepEqualize step = "channel equalization"
+	stepRound    step = "balanced rounding of weights"
+	stepBias     step = "bias correction"
+	stepLogits   step = "float logits"
+	stepRange    step = "range of integer logits by divergence"
+)
+
+// stepsOf lists the steps that were taken for a network.
+func (o *Options) stepsOf(g *graph.Graph) []step {
+	taken := []step{stepBlocks}
+	if floatOps(g, form{int8: true})[graph.FirstConv] {
+		taken = []step{stepFront}
+	}
+	norm, _ := o.normalization(g.Architecture)
+	if pixels, _ := takePixels(g, norm); o.Input != inference.Float32 && pixels.Op(graph.FirstConv+"/pad").Fill != nil {
+		taken = append(taken, stepBorder)
+	}
+	taken = append(taken, stepEqualize, stepRound, stepBias)
+	if o.IntegerOutput {
+		taken = append(taken, stepRange)
+	} else {
+		taken = append(taken, stepLogits)
+	}
+	return slices.DeleteFunc(taken, func(s step) bool { return o.without[s] })
+}
+
+// observed is what the float network made of the calibration pictures.
+type observed struct {
+	seen   map[string]*quantize.Seen // by the value's name
+	scores [][]float32               // of each picture
+	logits [][]float32
+}
+
+// built is a network in the form that is to be written.
+type built struct {
+	g *graph.Graph // with the changes that the form asks for
+	f form
+}
+
+// model writes the network, with the values named in more as outputs behind the others.
+func (b *built) model(more []string) (*tflitefile.Model, error) {
+	f := b.f
+	f.more = more
+	return write(b.g, f)
+}
+
+// buildFloat prepares a float network. A float32 input takes the picture as the network was trained on it, the others plain pixels.
+func (o *Options) buildFloat(g *graph.Graph, norm graph.Normalization) *built {
+	f := form{half: o.Precision == PrecisionFloat16, input: o.Input, features: o.Features}
+	if o.Input != inference.Float32 {
+		g, f.pixels = takePixels(g, norm)
+	}
+	return &built{g, f}
+}
+
+// buildInt8 chooses the int8 network's numbers.
+func (o *Options) buildInt8(g *graph.Graph, norm graph.Normalization, seen *observed) (*built, error) {
+	f := form{int8: true, input: o.Input, integer: o.IntegerOutput, features: o.Features, without: o.without}
+	input := normalizedParams(norm)
+	if o.Input != inference.Float32 {
+		g, f.pixels = takePixels(g, norm)
+		input = f.pixels
+	}
+	if o.without[stepBorder] {
+		g.Op(graph.FirstConv + "/pad").Fill = nil
+	}
+	float := floatOps(g, f)
+	if !float[graph.FirstConv] && !o.without[stepBlocks] {
+		g = g.Space2Depth()
+	}
+	choices := quantize.Options{Float: float, PlainFeatures: o.IntegerOutput && o.Features}
+	if o.without[stepEqualize] {
+		choices.Alphas = []float64{0}
+	}
+	plan, err := quantize.Choose(g, seen.seen, input, choices)
+	if err != nil {
+		return nil, err
+	}
+	if o.without[stepBias] {
+		plan.Means = nil
+	}
+	g = plan.Apply(g)
+	if o.IntegerOutput && !o.without[stepRange] {
+		shiftLogits(g, plan, seen.logits)
+	}
+	f.plan = plan
+	return &built{g, f}, nil
+}
+
+// takePixels changes the graph for an input of plain pixels, and gives the parameters of an int8 tensor with them.
+func takePixels(g *graph.Graph, norm graph.Normalization) (*graph.Graph, quantize.Params) {
+	p := norm.Pixels()
+	return g.TakePixels(norm, p), quantize.Params{Scale: float32(p.Scale), ZeroPoint: p.Zero - 128}
+}
+
+// normalizedParams gives the parameters of an int8 tensor with normalized pixels.
+func normalizedParams(norm graph.Normalization) quantize.Params {
+	low, high := math.Inf(1), math.Inf(-1)
+	for i := range 3 {
+		low = min(low, (0-norm.Mean[i])/norm.Std[i])
+		high = max(high, (255-norm.Mean[i])/norm.Std[i])
+	}
+	return quantize.Activation(low, high)
+}
+
+// shiftLogits gives the int8 logits the range that is best for the softmax, whose upper end becomes 0. It changes the graph's classifier, which
+// gets a bias of its own.
+func shiftLogits(g *graph.Graph, plan *quantize.Plan, logits [][]float32) {
+	high, span := quantize.Logits(logits)
+	plan.Params[graph.Classifier] = quantize.Params{Scale: float32(span / 255), ZeroPoint: 127}
+	fc := g.Op(graph.Classifier)
+	fc.Bias = append([]float32(nil), fc.Bias...)
+	for i := range fc.Bias {
+		fc.Bias[i] -= float32(high)
+	}
+}
