@@ -39,9 +39,6 @@ type peerModel struct {
 	// little-endian.
 	Inputs string `json:"inputs"`
 	Scores string `json:"scores"`
-
-	// LogitScale is one step of the int8 logits, of which the scores are the softmax.
-	LogitScale float32 `json:"logit_scale"`
 }
 
 // TestPeers writes what sightd makes of 200 photos, for testbench/peers/peers.py to compare with other programs: the default
@@ -126,7 +123,7 @@ func judgeForPeers(t *testing.T, path, file string, photos []string) peerModel {
 	}
 	p := peerModel{
 		Name: strings.TrimSuffix(filepath.Base(file), ".tflite"), File: file, Labels: engine.Labels, Photos: photos,
-		Shape: spec.Shape, Type: spec.Type.String(), LogitScale: logitScale(t, model),
+		Shape: spec.Shape, Type: spec.Type.String(),
 	}
 	p.Inputs, p.Scores = strings.TrimSuffix(file, ".tflite")+".inputs", strings.TrimSuffix(file, ".tflite")+".scores"
 	for name, content := range map[string][]byte{p.Inputs: inputs, p.Scores: scores} {
@@ -136,26 +133,6 @@ func judgeForPeers(t *testing.T, path, file string, photos []string) peerModel {
 	}
 	t.Logf("%s: input %s, %s", p.Name, spec, engine.Delegation())
 	return p
-}
-
-// logitScale finds the int8 tensor that output 0 is the softmax of: SOFTMAX(DEQUANTIZE(logits)).
-func logitScale(t *testing.T, m *tflitefile.Model) float32 {
-	t.Helper()
-	made := map[int]tflitefile.Operator{}
-	for _, op := range m.Operators {
-		for _, output := range op.Outputs {
-			made[output] = op
-		}
-	}
-	softmax := made[m.Outputs[0]]
-	if softmax.Code != tflitefile.OpSoftmax {
-		t.Fatalf("output 0: want that of SOFTMAX, have %s", softmax.Code)
-	}
-	dequantize := made[softmax.Inputs[0]]
-	if dequantize.Code != tflitefile.OpDequantize {
-		t.Fatalf("input of SOFTMAX: want that of DEQUANTIZE, have %s", dequantize.Code)
-	}
-	return m.Tensors[dequantize.Inputs[0]].Quant.Scale[0]
 }
 
 // openEngine opens a model until the test's end.

@@ -193,7 +193,7 @@ func measurePeers(t *testing.T) []figure {
 	if err != nil {
 		t.Fatal(err)
 	}
-	missing := []figure{{what: "ai-edge-litert on the same file", value: "not measured", target: "same top-1, scores within 2 steps", command: "make peers"}}
+	missing := []figure{{what: "ai-edge-litert on the same file", value: "not measured", target: "same top-1, scores within 0.01", command: "make peers"}}
 	if file, err := os.ReadFile(filepath.Join(folder, "default.tflite")); err != nil || models.Sum(file) != models.Sum(data) {
 		return missing
 	}
@@ -206,8 +206,8 @@ func measurePeers(t *testing.T) []figure {
 		Version string // of ai-edge-litert
 		Photos  int
 		LiteRT  struct {
-			Same  int     `json:"same_top1"`
-			Steps float64 `json:"steps"`
+			Same       int     `json:"same_top1"`
+			Difference float64 `json:"score_difference"`
 		} `json:"ai-edge-litert"`
 	}
 	if err := json.Unmarshal(text, &all); err != nil {
@@ -217,8 +217,8 @@ func measurePeers(t *testing.T) []figure {
 	for _, m := range all {
 		figures = append(figures, figure{
 			what:   "ai-edge-litert " + m.Version + " on the same file: " + strings.ReplaceAll(m.Model, "_", ", input "),
-			value:  fmt.Sprintf("same top-1 on %d, logits within %.2f steps", m.LiteRT.Same, m.LiteRT.Steps),
-			target: "all, within 2 steps", met: m.LiteRT.Same == m.Photos && m.LiteRT.Steps <= 2.01, n: m.Photos, command: "make peers",
+			value:  fmt.Sprintf("same top-1 on %d, scores within %.4f", m.LiteRT.Same, m.LiteRT.Difference),
+			target: "all, within 0.01", met: m.LiteRT.Same == m.Photos && m.LiteRT.Difference <= 0.01, n: m.Photos, command: "make peers",
 		})
 	}
 	return figures

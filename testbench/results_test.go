@@ -34,6 +34,7 @@ var groups = []struct {
 }{
 	{"accuracy", measureAccuracy},
 	{"peers", measurePeers},
+	{"export", measureExport},
 	{"invoke", measureInvoke},
 	{"step", measureStep},
 	{"process", measureProcess},
