@@ -96,7 +96,8 @@ func floatOps(g *graph.Graph, f form) map[string]bool {
 		}
 	}
 	for i := range first {
-		if op := &g.Ops[i]; op.Kind != graph.Pad && !f.without[stepFront] {
+		// The border of an integer input is set before it is widened.
+		if op := &g.Ops[i]; (op.Kind != graph.Pad || f.input == inference.Float32) && !f.without[stepFront] {
 			float[op.Name] = true
 		}
 	}

@@ -30,8 +30,8 @@ python() {
 	"$venv/bin/python" "$@"
 }
 run() { echo "-- $*"; "$@"; }
-# measured NAME PROGRAM ARGUMENT...: its seconds and memory go to NAME.json
-measured() { local name=$1; shift; run python3 testbench/peers/measure.py "$out/$name.json" "$@"; }
+# measured NAME PROGRAM ARGUMENT...: its seconds and memory go to NAME.cost.json
+measured() { local name=$1; shift; run python3 testbench/peers/measure.py "$out/$name.cost.json" "$@"; }
 peer() { local name=$1 packages=$2; shift 2; python "$packages" -c '' && measured "$name" ".venv/$packages/bin/python" "$@"; }
 
 # All programs get the pixels that sightd prepares.

@@ -104,8 +104,8 @@ func exportCost(t *testing.T, out string) []figure {
 	var text string
 	for _, fold := range []string{"a", "b"} {
 		var ours, converter cost
-		readJSON(t, filepath.Join(out, "sightd_"+fold+".json"), &ours)
-		readJSON(t, filepath.Join(out, "tf_"+fold+".json"), &converter)
+		readJSON(t, filepath.Join(out, "sightd_"+fold+".cost.json"), &ours)
+		readJSON(t, filepath.Join(out, "tf_"+fold+".cost.json"), &converter)
 		walls, peaks = append(walls, ours.Wall/converter.Wall), append(peaks, ours.Peak/converter.Peak)
 		text = fmt.Sprintf("%.1f over %.1f s, %.0f over %.0f MB", ours.Wall, converter.Wall, ours.Peak, converter.Peak)
 	}

@@ -143,10 +143,11 @@ func TestEqualizers(t *testing.T) {
 	}
 }
 
-// TestRareChannel has a channel that is as large as the other one, but only in one half of the pictures, and one that is small in all.
+// TestRareChannel has a channel that is as large as the other one, but only in one half of the pictures, and one that is small in all. It counts
+// a hundred times as much, so that small steps would pay.
 func TestRareChannel(t *testing.T) {
 	g := ops("a L2 data", "b L1 a", "features A b", "logits F features")
-	g.Op("b").Weights = []float32{1, 1}
+	g.Op("b").Weights = []float32{0.01, 1}
 	g.Op("b").Bias = []float32{0}
 	r := rand.New(rand.NewPCG(33, 34))
 	for _, test := range []struct {
@@ -173,7 +174,7 @@ func TestRareChannel(t *testing.T) {
 			for i := range 50 {
 				first, second := float32(10*r.Float64()), float32(test.second(picture%2, i))
 				a.Include(picture, []float32{first, second})
-				b.Include(picture, []float32{first + second})
+				b.Include(picture, []float32{first/100 + second})
 			}
 		}
 		plan := choose(t, g, map[string]*Seen{"a": a, "b": b, "features": b, "logits": b}, Options{})
@@ -181,6 +182,36 @@ func TestRareChannel(t *testing.T) {
 		if (factors != nil) != test.equalized || test.equalized && factors[1] > 0.1 {
 			t.Errorf("%s: have factors %v, want some: %t", test.name, factors, test.equalized)
 		}
+	}
+}
+
+// TestTopsOfAverages shows that what is averaged is equalized after its averages, and other groups after their own values.
+func TestTopsOfAverages(t *testing.T) {
+	g := ops("a L2 data", "b L2 a", "features A b", "logits F features")
+	seen := map[string]*Seen{"a": seenOf(2, []float32{8, 9}, []float32{3, 20}), "b": seenOf(2, []float32{100, 200}),
+		"features": seenOf(2, []float32{1, 7}, []float32{2, 5})}
+	order, _, _ := groups(g)
+	for _, test := range []struct {
+		group, first, last int
+		want               []float64
+	}{{1, 0, 0, []float64{8, 9}}, {1, 1, 1, []float64{3, 20}}, {1, 0, 1, []float64{8, 20}}, {2, 0, 0, []float64{1, 7}}, {2, 0, 1, []float64{2, 7}}} {
+		if have := order[test.group].tops(seen, test.first, test.last); !slices.Equal(have, test.want) {
+			t.Errorf("group %d, halves %d to %d: have %v, want %v", test.group, test.first, test.last, have, test.want)
+		}
+	}
+}
+
+// TestSumsOfAverages shows that a layer behind an average gets a share of the noise: what is averaged differs from position to position.
+func TestSumsOfAverages(t *testing.T) {
+	r := rand.New(rand.NewPCG(39, 40))
+	n := newNetwork(r, 4)
+	n.conv(3, 1, 3, graph.Same)
+	g := n.classifier()
+	seen := observe(r, g, 10)
+	order, _, _ := groups(g)
+	sums, variances := order[1].sums(g, seen), seen[graph.Features].variances()
+	if len(sums) != 1 || sums[0].op.Name != graph.Classifier || sums[0].averages != 16 || !slices.Equal(sums[0].variance, variances) {
+		t.Errorf("have %+v, want the classifier behind an average of 16, and variances %v", sums, variances)
 	}
 }
 

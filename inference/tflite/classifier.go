@@ -303,7 +303,6 @@ func (c *Classifier) Output(i int, dst []float32) error {
 	return nil
 }
 
-// deleteInterpreter frees the interpreter and what it used, in that order.
 // Floats gives output i of the last Invoke, which must be of type FLOAT32, where it lies: memory of C, which the next Invoke
 // overwrites, and which must not be used after Close. Values may be no numbers.
 func (c *Classifier) Floats(i int) ([]float32, error) {
@@ -316,6 +315,7 @@ func (c *Classifier) Floats(i int) ([]float32, error) {
 	return unsafe.Slice((*float32)(unsafe.Pointer(&c.outputs[i][0])), len(c.outputs[i])/4), nil
 }
 
+// deleteInterpreter frees the interpreter and what it used, in that order.
 func (c *Classifier) deleteInterpreter() {
 	if c.interpreter != nil {
 		c.interpreter.Delete()
