@@ -66,22 +66,7 @@ func Run(o Options) (*Report, error) {
 	if err := o.check(); err != nil {
 		return nil, err
 	}
-	set, err := weights.Open(o.Weights)
-	if err != nil {
-		return nil, err
-	}
-	g, err := graph.GoogLeNet(set, o.Size)
-	if err := errors.Join(err, set.Close()); err != nil {
-		return nil, err
-	}
-	norm, bgr := o.normalization(g.Architecture)
-	if bgr {
-		g.SwapChannels()
-	}
-	if len(o.Labels) != g.Classes {
-		return nil, fmt.Errorf("match labels to weights: want %d labels, as %s has classes, have %d", g.Classes, o.Weights, len(o.Labels))
-	}
-	made := &made{set: set, g: g, norm: norm, bgr: bgr}
+	made := &made{}
 	float, evaluation, err := o.prepare(made)
 	if err != nil {
 		return nil, err
@@ -101,6 +86,9 @@ func Run(o Options) (*Report, error) {
 func (o *Options) prepare(made *made) (float *floatNetwork, evaluation *folder, err error) {
 	var group errgroup.Group
 	group.Go(func() (err error) {
+		if err := o.readNetwork(made); err != nil {
+			return err
+		}
 		var layers []string
 		if o.Precision == PrecisionInt8 {
 			layers = layersOf(made.g, floatOps(made.g, form{int8: true, integer: o.IntegerOutput}))
@@ -121,9 +109,26 @@ func (o *Options) prepare(made *made) (float *floatNetwork, evaluation *folder, 
 	return float, evaluation, nil
 }
 
+// readNetwork reads the weights into a graph that takes RGB.
+func (o *Options) readNetwork(made *made) (err error) {
+	if made.set, err = weights.Open(o.Weights); err != nil {
+		return err
+	}
+	made.g, err = graph.GoogLeNet(made.set, o.Size)
+	if err := errors.Join(err, made.set.Close()); err != nil {
+		return err
+	}
+	if made.norm, made.bgr = o.normalization(made.g.Architecture); made.bgr {
+		made.g.SwapChannels()
+	}
+	if len(o.Labels) != made.g.Classes {
+		return fmt.Errorf("match labels to weights: want %d labels, as %s has classes, have %d", made.g.Classes, o.Weights, len(o.Labels))
+	}
+	return nil
+}
+
 // make builds the network in the form that is asked for, writes it to memory and measures it.
-func (o *Options) make(made *made, float *floatNetwork, evaluation *folder) error {
-	var err error
+func (o *Options) make(made *made, float *floatNetwork, evaluation *folder) (err error) {
 	var b *built
 	var seen *observed
 	if o.Precision == PrecisionInt8 {
@@ -133,11 +138,6 @@ func (o *Options) make(made *made, float *floatNetwork, evaluation *folder) erro
 		if b, err = o.buildInt8(made.g, made.norm, seen); err != nil {
 			return err
 		}
-		figures, err := measureNoise(float, b, seen, made.calibration, o.Threads)
-		if err != nil {
-			return err
-		}
-		made.layers = layerCards(figures)
 		made.weights, made.activations = "int8, symmetric, one scale for each output channel", "int8, one scale for a tensor"
 		for _, s := range o.stepsOf(made.g) {
 			made.steps = append(made.steps, string(s))
@@ -146,18 +146,45 @@ func (o *Options) make(made *made, float *floatNetwork, evaluation *folder) erro
 		b = o.buildFloat(made.g, made.norm)
 		made.weights, made.activations = string(o.Precision), "float32"
 	}
-	m, err := b.model(nil)
+	var written network
+	defer func() { closeBoth(written.runs) }()
+	if o.Precision == PrecisionInt8 {
+		figures, err := measureNoise(float, b, seen, made.calibration, o.Threads)
+		if err != nil {
+			return err
+		}
+		made.layers = layerCards(figures)
+	}
+	if written, err = o.writeModel(made, b); err != nil {
+		return err
+	}
+	if err := o.verify(made, float, written, seen); err != nil || evaluation == nil {
+		return err
+	}
+	e, refused, err := evaluateFolder(evaluation, o.Size, network{float.runs, made.norm}, written, o.progress("evaluating"))
 	if err != nil {
 		return err
 	}
+	made.accuracy = e.accuracyCard(evaluation.rule)
+	made.refused = append(made.refused, refused...)
+	return nil
+}
+
+// writeModel writes the model to memory and opens it as a user's program would.
+func (o *Options) writeModel(made *made, b *built) (network, error) {
+	m, err := b.model(nil)
+	if err != nil {
+		return network{}, err
+	}
 	o.addMetadata(m, made.g.Architecture, made.norm)
 	if made.data, err = m.Bytes(); err != nil {
-		return fmt.Errorf("write %s: %w", o.Output, err)
+		return network{}, fmt.Errorf("write %s: %w", o.Output, err)
 	}
-	if err := o.verify(made, float, seen, evaluation); err != nil {
-		return fmt.Errorf("verify the written model: %w", err)
+	runs, err := openTwice(made.data, o.Threads)
+	if err != nil {
+		return network{}, fmt.Errorf("open the written model: %w", err)
 	}
-	return nil
+	return network{runs, made.norm}, nil
 }
 
 // normalization gives what the options say of the network's input, or what is known of its architecture.
@@ -241,47 +268,33 @@ func (o *Options) readPictures() (calibration *pictures, evaluation *folder, err
 	return calibration, evaluation, nil
 }
 
-// verify opens the written file as a user's program would, and compares it with the float network.
-func (o *Options) verify(made *made, float *floatNetwork, seen *observed, evaluation *folder) error {
-	runs, err := openTwice(made.data, o.Threads)
-	if err != nil {
-		return err
-	}
-	defer closeBoth(runs)
-	trained, written := network{float.runs, made.norm}, network{runs, made.norm}
+// verify compares the written network with the float one on calibration pictures, and runs the golden inputs.
+func (o *Options) verify(made *made, float *floatNetwork, written network, seen *observed) (err error) {
 	if p := made.calibration; p != nil {
 		made.refused = p.refused
 		samples, want := p.samples, [][]float32(nil)
 		if seen != nil {
 			samples, want = spread(samples, maxVerified), spread(seen.scores, maxVerified)
-		} else if want, err = trained.scores(samples, o.progress("running the float network")); err != nil {
-			return err
+		} else if want, err = (network{float.runs, made.norm}).scores(samples, o.progress("running the float network")); err != nil {
+			return fmt.Errorf("verify the written model: %w", err)
 		}
 		have, err := written.scores(samples, o.progress("verifying"))
 		if err != nil {
-			return err
+			return fmt.Errorf("verify the written model: %w", err)
 		}
 		e, t, err := evaluateSamples(samples, want, have)
 		if err != nil {
-			return err
+			return fmt.Errorf("verify the written model: %w", err)
 		}
 		made.agreement, made.temperature = e.agreementCard(), t
 	}
-	if evaluation != nil {
-		e, refused, err := evaluateFolder(evaluation, o.Size, trained, written, o.progress("evaluating"))
-		if err != nil {
-			return err
-		}
-		made.accuracy = e.accuracyCard(evaluation.rule)
-		made.refused = append(made.refused, refused...)
-	}
-	made.golden, err = goldens(runs[0], made.norm, o.Size)
+	made.golden, err = goldens(written.runs[0], made.norm, o.Size)
 	return err
 }
 
 // maxVerified is how many of the calibration pictures the written file is compared on: they were seen before, and say less than others would
 // (Options.Eval).
-const maxVerified = 50
+const maxVerified = 40
 
 // spread gives at most n of the values, evenly spread over them.
 func spread[T any](values []T, n int) []T {

@@ -24,7 +24,7 @@ type half struct {
 
 // maxPositions is about how many positions of a map go into the histograms, for each picture. The largest values are looked for at all of
 // them.
-const maxPositions = 24
+const maxPositions = 16
 
 // NewSeen is for a value with n channels.
 func NewSeen(n int) *Seen {
