@@ -1,8 +1,11 @@
 package export
 
 import (
+	"errors"
+	"fmt"
 	"math"
 	"slices"
+	"sync"
 
 	"sightd/export/graph"
 	"sightd/export/quantize"
@@ -104,7 +107,37 @@ func (o *Options) buildInt8(g *graph.Graph, norm graph.Normalization, seen *obse
 		shiftLogits(g, plan, seen.logits)
 	}
 	f.plan = plan
-	return &built{g, f}, nil
+	f.layers, err = quantizeLayers(g, f)
+	return &built{g, f}, err
+}
+
+// quantizeLayers quantizes the layers that are computed in int8, side by side, by their names.
+func quantizeLayers(g *graph.Graph, f form) (map[string]quantize.Layer, error) {
+	float := floatOps(g, f)
+	layers, errs := make([]quantize.Layer, len(g.Ops)), make([]error, len(g.Ops))
+	var wait sync.WaitGroup
+	for i := range g.Ops {
+		op := &g.Ops[i]
+		if op.Weights == nil || float[op.Name] {
+			continue
+		}
+		taps := max(op.Kernel*op.Kernel, 1)
+		if f.without[stepRound] {
+			taps = 1 // each weight by itself
+		}
+		in := quantize.Input{Scale: f.plan.Params[op.Inputs[0]].Scale, Means: f.plan.InputMeans(op)}
+		wait.Go(func() {
+			if layers[i], errs[i] = quantize.Weights(op.Weights, op.Bias, taps, in); errs[i] != nil {
+				errs[i] = fmt.Errorf("%s: %w", op.Name, errs[i])
+			}
+		})
+	}
+	wait.Wait()
+	byName := map[string]quantize.Layer{}
+	for i := range g.Ops {
+		byName[g.Ops[i].Name] = layers[i]
+	}
+	return byName, errors.Join(errs...)
 }
 
 // takePixels changes the graph for an input of plain pixels, and gives the parameters of an int8 tensor with them.

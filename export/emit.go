@@ -18,11 +18,12 @@ const (
 
 // form says how a graph is written.
 type form struct {
-	int8   bool            // an int8 network, not a float one
-	plan   *quantize.Plan  // of the int8 network, whose graph Plan.Apply gave
-	half   bool            // weights of a float network as float16
-	input  inference.Type  // INT8 and UINT8 hold plain pixels, FLOAT32 what the graph takes
-	pixels quantize.Params // of an INT8 input
+	int8   bool                      // an int8 network, not a float one
+	plan   *quantize.Plan            // of the int8 network, whose graph Plan.Apply gave
+	layers map[string]quantize.Layer // of the int8 network: its quantized layers
+	half   bool                      // weights of a float network as float16
+	input  inference.Type            // INT8 and UINT8 hold plain pixels, FLOAT32 what the graph takes
+	pixels quantize.Params           // of an INT8 input
 
 	integer  bool // scores and features as integers: of the input's type, INT8 for a FLOAT32 input
 	features bool // give the pooled features as output 1

@@ -22,7 +22,7 @@ func (e *emitter) operator(op *graph.Op) error {
 	}
 	switch op.Kind {
 	case graph.Conv:
-		return e.conv(op, inputs[0])
+		e.conv(op, inputs[0])
 	case graph.FullyConnected:
 		return e.fullyConnected(op, inputs[0])
 	case graph.LRN:
@@ -53,22 +53,16 @@ func padding(op *graph.Op) tflitefile.Padding {
 }
 
 // conv appends a convolution with its constants.
-func (e *emitter) conv(op *graph.Op, input int) error {
-	taps := op.Kernel * op.Kernel
-	shape := []int{op.Channels, op.Kernel, op.Kernel, len(op.Weights) / max(op.Channels*taps, 1)}
+func (e *emitter) conv(op *graph.Op, input int) {
+	shape := []int{op.Channels, op.Kernel, op.Kernel, len(op.Weights) / max(op.Channels*op.Kernel*op.Kernel, 1)}
 	var constants []int
 	if e.float[op.Name] {
 		constants = []int{e.weights(op.Name+"/weights", shape, op.Weights), e.weights(op.Name+"/bias", []int{op.Channels}, op.Bias)}
 	} else {
-		in := quantize.Input{Scale: e.plan.Params[op.Inputs[0]].Scale, Means: e.plan.InputMeans(op)}
-		var err error
-		if constants, err = e.quantizedLayer(op, shape, taps, in); err != nil {
-			return err
-		}
+		constants = e.quantizedLayer(op, shape)
 	}
 	e.op(tflitefile.OpConv2D, tflitefile.Conv2DOptions{Padding: padding(op), StrideW: op.Stride, StrideH: op.Stride,
 		Activation: tflitefile.ActivationRelu, DilationW: 1, DilationH: 1}, append([]int{input}, constants...), e.result(op))
-	return nil
 }
 
 // fullyConnected appends the classifier. In an int8 network with float scores its weights are int8 and the rest is float: the kernel quantizes
@@ -84,11 +78,7 @@ func (e *emitter) fullyConnected(op *graph.Op, input int) error {
 		e.op(tflitefile.OpFullyConnected, tflitefile.FullyConnectedOptions{}, append([]int{input}, constants...), e.result(op))
 		return nil
 	case !e.float[op.Name]:
-		in := quantize.Input{Scale: e.plan.Params[op.Inputs[0]].Scale, Means: e.plan.InputMeans(op)}
-		constants, err := e.quantizedLayer(op, shape, 1, in)
-		if err != nil {
-			return err
-		}
+		constants := e.quantizedLayer(op, shape)
 		e.op(tflitefile.OpFullyConnected, tflitefile.FullyConnectedOptions{}, append([]int{input}, constants...), e.result(op))
 		return nil
 	}
@@ -108,23 +98,17 @@ func (e *emitter) fullyConnected(op *graph.Op, input int) error {
 }
 
 // quantizedLayer appends a layer's int8 weights and int32 bias.
-func (e *emitter) quantizedLayer(op *graph.Op, shape []int, taps int, in quantize.Input) ([]int, error) {
-	if e.without[stepRound] {
-		taps = 1 // each weight by itself
-	}
-	l, err := quantize.Weights(op.Weights, op.Bias, taps, in)
-	if err != nil {
-		return nil, err
-	}
+func (e *emitter) quantizedLayer(op *graph.Op, shape []int) []int {
+	l, in := e.layers[op.Name], e.plan.Params[op.Inputs[0]].Scale
 	steps := make([]float32, len(l.Scales))
 	for i, s := range l.Scales {
-		steps[i] = in.Scale * s
+		steps[i] = in * s
 	}
 	weights := e.tensor(tflitefile.Tensor{Name: op.Name + "/weights", Shape: shape, Type: tflitefile.Int8, Data: int8Bytes(l.Weights),
 		Quant: &tflitefile.Quantization{Scale: l.Scales, ZeroPoint: make([]int64, len(steps))}})
 	bias := e.tensor(tflitefile.Tensor{Name: op.Name + "/bias", Shape: []int{op.Channels}, Type: tflitefile.Int32, Data: int32Bytes(l.Bias),
 		Quant: &tflitefile.Quantization{Scale: steps, ZeroPoint: make([]int64, len(steps))}})
-	return []int{weights, bias}, nil
+	return []int{weights, bias}
 }
 
 // pad appends a border: PAD if it is 0. Other values, one for each channel, PAD doesn't have: constants are set around the picture.

@@ -294,7 +294,7 @@ func (o *Options) verify(made *made, float *floatNetwork, written network, seen 
 
 // maxVerified is how many of the calibration pictures the written file is compared on: they were seen before, and say less than others would
 // (Options.Eval).
-const maxVerified = 40
+const maxVerified = 32
 
 // spread gives at most n of the values, evenly spread over them.
 func spread[T any](values []T, n int) []T {

@@ -41,7 +41,7 @@ var usualAlphas = []float64{0, 0.25, 0.5, 0.75, 1}
 // Choose plans the quantization of the graph. seen has what calibration saw of each value that a layer computes (Op.Computes), by the
 // value's name; what it has of other values, such as those of pools, serves Means. input is what the graph's input has. A layer
 // that isn't in seen or has another number of channels there, a range that isn't finite, and a layer whose output is tied to the
-// graph's input are errors.
+// graph's input are errors. The graph is one of graph.GoogLeNet's: what is concatenated are outputs of layers, and a FULLY_CONNECTED reads a MEAN.
 func Choose(g *graph.Graph, seen map[string]*Seen, input Params, o Options) (*Plan, error) {
 	if o.Alphas == nil {
 		o.Alphas = usualAlphas
