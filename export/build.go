@@ -107,8 +107,10 @@ func (o *Options) buildInt8(g *graph.Graph, norm graph.Normalization, seen *obse
 		shiftLogits(g, plan, seen.logits)
 	}
 	f.plan = plan
-	f.layers, err = quantizeLayers(g, f)
-	return &built{g, f}, err
+	if f.layers, err = quantizeLayers(g, f); err != nil {
+		return nil, err
+	}
+	return &built{g, f}, nil
 }
 
 // quantizeLayers quantizes the layers that are computed in int8, side by side, by their names.
