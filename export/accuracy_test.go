@@ -44,7 +44,7 @@ func TestAccuracy(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e, _, err := evaluateFolder(photos, card.Input.Size, network{float.runs, graph.Symmetric}, network{runs, graph.Symmetric}, nobody)
+	e, _, err := evaluateFolder(photos, card.Input.Size, float.network, network{runs, graph.Symmetric}, nobody)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -28,14 +28,16 @@ const (
 	stepRange    step = "range of integer logits by divergence"
 )
 
-// stepsOf lists the steps that were taken for a network.
-func (o *Options) stepsOf(g *graph.Graph) []step {
-	taken := []step{stepBlocks}
-	if floatOps(g, form{int8: true})[graph.FirstConv] {
-		taken = []step{stepFront}
+// stepsOf lists the steps that buildInt8 took for a network.
+func (o *Options) stepsOf(b *built) []step {
+	var taken []step
+	if floatOps(b.g, b.f)[graph.FirstConv] {
+		taken = append(taken, stepFront)
 	}
-	norm, _ := o.normalization(g.Architecture)
-	if pixels, _ := takePixels(g, norm); o.Input != inference.Float32 && pixels.Op(graph.FirstConv+"/pad").Fill != nil {
+	if b.g.Op(graph.FirstConv+"/blocks") != nil {
+		taken = append(taken, stepBlocks)
+	}
+	if b.g.Op(graph.FirstConv+"/pad").Fill != nil {
 		taken = append(taken, stepBorder)
 	}
 	taken = append(taken, stepEqualize, stepRound, stepBias)

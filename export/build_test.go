@@ -86,6 +86,10 @@ func TestGoogLeNetForms(t *testing.T) {
 // TestStepsOf names the steps of each form.
 func TestStepsOf(t *testing.T) {
 	always := []step{stepEqualize, stepRound, stepBias}
+	nets := map[graph.Architecture]*calibrated{}
+	for _, a := range []graph.Architecture{graph.Torchvision, graph.BVLC} {
+		nets[a] = calibrateOn(t, smallNet(a, 13), randomPictures(4, smallSize, 20))
+	}
 	for _, test := range []struct {
 		a    graph.Architecture
 		o    Options
@@ -99,7 +103,7 @@ func TestStepsOf(t *testing.T) {
 		{graph.BVLC, Options{Input: inference.Int8, without: map[step]bool{stepBorder: true, stepRound: true}},
 			[]step{stepFront, stepEqualize, stepBias, stepLogits}},
 	} {
-		if have := test.o.stepsOf(smallNet(test.a, 13)); !slices.Equal(have, test.want) {
+		if have := test.o.stepsOf(nets[test.a].build(t, test.o)); !slices.Equal(have, test.want) {
 			t.Errorf("%s %s: have %q, want %q", test.a, describeForm(test.o), have, test.want)
 		}
 	}
@@ -115,7 +119,7 @@ func TestWithout(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			for _, s := range o.stepsOf(c.g) {
+			for _, s := range o.stepsOf(c.build(t, o)) {
 				o.without = map[step]bool{s: true}
 				m := c.write(t, o)
 				data, err := m.Bytes()

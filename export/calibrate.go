@@ -14,11 +14,9 @@ import (
 	"sightd/preprocess"
 )
 
-// floatNetwork is the float network in TensorFlow Lite: what the int8 network is made after and compared with. It is there twice, each
-// on half of the threads, so that two pictures are looked at side by side.
+// floatNetwork is the float network: what the int8 network is made after and compared with.
 type floatNetwork struct {
-	runs   [2]*tflite.Classifier
-	norm   graph.Normalization
+	network
 	layers []string // output 1+i is the value of layers[i]
 }
 
@@ -32,14 +30,14 @@ func openFloat(g *graph.Graph, norm graph.Normalization, layers []string, thread
 	if err != nil {
 		return nil, fmt.Errorf("write the float network: %w", err)
 	}
-	f := &floatNetwork{norm: norm, layers: layers}
-	if f.runs, err = openTwice(data, threads); err != nil {
+	runs, err := openTwice(data, threads)
+	if err != nil {
 		return nil, fmt.Errorf("open the float network: %w", err)
 	}
-	return f, nil
+	return &floatNetwork{network{runs, norm}, layers}, nil
 }
 
-// openTwice opens a model for inHalves.
+// openTwice opens a model for inHalves, each on half of the threads.
 func openTwice(data []byte, threads int) (runs [2]*tflite.Classifier, err error) {
 	if threads == 0 {
 		threads = min(runtime.NumCPU(), maxThreads)

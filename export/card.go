@@ -17,8 +17,8 @@ import (
 	"sightd/models/drawn"
 )
 
-// tolerance is how far a score of a golden input may be from the card's: the kernels of another machine may differ by one step
-// of a logit, which near a draw moves a probability by about a quarter of the step.
+// tolerance is how far a score of a golden input may be from the card's: the kernels of another machine may round int8 values to the step
+// beside, and near a draw a probability moves by a quarter of what that adds to the difference of two logits: 0.24 is allowed.
 const tolerance = 0.06
 
 // goldens runs the drawn pictures through the written model.

@@ -55,33 +55,28 @@ func padding(op *graph.Op) tflitefile.Padding {
 // conv appends a convolution with its constants.
 func (e *emitter) conv(op *graph.Op, input int) {
 	shape := []int{op.Channels, op.Kernel, op.Kernel, len(op.Weights) / max(op.Channels*op.Kernel*op.Kernel, 1)}
-	var constants []int
-	if e.float[op.Name] {
-		constants = []int{e.weights(op.Name+"/weights", shape, op.Weights), e.weights(op.Name+"/bias", []int{op.Channels}, op.Bias)}
-	} else {
-		constants = e.quantizedLayer(op, shape)
-	}
+	inputs := append([]int{input}, e.constants(op, shape)...)
 	e.op(tflitefile.OpConv2D, tflitefile.Conv2DOptions{Padding: padding(op), StrideW: op.Stride, StrideH: op.Stride,
-		Activation: tflitefile.ActivationRelu, DilationW: 1, DilationH: 1}, append([]int{input}, constants...), e.result(op))
+		Activation: tflitefile.ActivationRelu, DilationW: 1, DilationH: 1}, inputs, e.result(op))
 }
 
-// fullyConnected appends the classifier. In an int8 network with float scores its weights are int8 and the rest is float: the kernel quantizes
-// the features of each picture by themselves. Each class has a scale of its own, which is multiplied afterwards: see
-// tflitefile for why the weights' tensor can have but one.
-//
-//	y = MUL(FULLY_CONNECTED(x, w/scale of the class), scale of the class) + bias
+// fullyConnected appends the classifier with its constants.
 func (e *emitter) fullyConnected(op *graph.Op, input int) error {
 	shape := []int{op.Channels, len(op.Weights) / op.Channels}
-	switch {
-	case !e.int8:
-		constants := []int{e.weights(op.Name+"/weights", shape, op.Weights), e.weights(op.Name+"/bias", []int{op.Channels}, op.Bias)}
-		e.op(tflitefile.OpFullyConnected, tflitefile.FullyConnectedOptions{}, append([]int{input}, constants...), e.result(op))
-		return nil
-	case !e.float[op.Name]:
-		constants := e.quantizedLayer(op, shape)
-		e.op(tflitefile.OpFullyConnected, tflitefile.FullyConnectedOptions{}, append([]int{input}, constants...), e.result(op))
-		return nil
+	if e.int8 && e.float[op.Name] {
+		return e.hybrid(op, input, shape)
 	}
+	inputs := append([]int{input}, e.constants(op, shape)...)
+	e.op(tflitefile.OpFullyConnected, tflitefile.FullyConnectedOptions{}, inputs, e.result(op))
+	return nil
+}
+
+// hybrid appends the classifier of an int8 network with float scores: its weights are int8 and the rest is float. The kernel quantizes the
+// features of each picture by themselves. Each class has a scale of its own, which is multiplied afterwards: see tflitefile for
+// why the weights' tensor can have but one.
+//
+//	y = MUL(FULLY_CONNECTED(x, w/scale of the class), scale of the class) + bias
+func (e *emitter) hybrid(op *graph.Op, input int, shape []int) error {
 	q, scales, bias, err := quantize.Rows(op.Weights, op.Bias, e.plan.InputMeans(op))
 	if err != nil {
 		return err
@@ -97,8 +92,11 @@ func (e *emitter) fullyConnected(op *graph.Op, input int) error {
 	return nil
 }
 
-// quantizedLayer appends a layer's int8 weights and int32 bias.
-func (e *emitter) quantizedLayer(op *graph.Op, shape []int) []int {
+// constants appends a layer's weights, of that shape, and its bias: as float, or as int8 and int32.
+func (e *emitter) constants(op *graph.Op, shape []int) []int {
+	if e.float[op.Name] {
+		return []int{e.weights(op.Name+"/weights", shape, op.Weights), e.weights(op.Name+"/bias", []int{op.Channels}, op.Bias)}
+	}
 	l, in := e.layers[op.Name], e.plan.Params[op.Inputs[0]].Scale
 	steps := make([]float32, len(l.Scales))
 	for i, s := range l.Scales {

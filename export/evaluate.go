@@ -123,13 +123,23 @@ func (n network) scores(samples []sample, progress func(done, total int)) ([][]f
 	})
 }
 
+// includeAll adds samples with the scores of both networks, a slice for each.
+func (e *evaluation) includeAll(samples []sample, float, written [][]float32) error {
+	for i, s := range samples {
+		if err := e.include(s.class, float[i], written[i]); err != nil {
+			return fmt.Errorf("compare on %s: %w", s.file, err)
+		}
+	}
+	return nil
+}
+
 // evaluateSamples compares the scores of both networks, a slice for each sample, and fits the temperature to them.
 func evaluateSamples(samples []sample, float, written [][]float32) (*evaluation, *models.Temperature, error) {
 	e, t := &evaluation{}, &temperatureFit{}
+	if err := e.includeAll(samples, float, written); err != nil {
+		return nil, nil, err
+	}
 	for i, s := range samples {
-		if err := e.include(s.class, float[i], written[i]); err != nil {
-			return nil, nil, fmt.Errorf("compare on %s: %w", s.file, err)
-		}
 		t.include(s.class, float[i], written[i])
 	}
 	return e, t.fit(), nil
@@ -153,13 +163,9 @@ func evaluateFolder(f *folder, size int, float, written network, progress func(d
 		if err != nil {
 			return fmt.Errorf("written network: %w", err)
 		}
-		for i, s := range batch {
-			if err := e.include(s.class, floats[i], scores[i]); err != nil {
-				return fmt.Errorf("compare on %s: %w", s.file, err)
-			}
-		}
+		err = e.includeAll(batch, floats, scores)
 		batch = batch[:0]
-		return nil
+		return err
 	}
 	refused, err = f.each(size, progress, func(s sample, _ []byte) error {
 		if batch = append(batch, s); len(batch) < evaluationBatch {

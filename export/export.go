@@ -2,7 +2,7 @@
 //
 //	read -> graph -> fold -> calibrate -> quantize -> write -> verify
 //
-// Run has these stages one after the other: it is where to start reading. The weights are a torchvision state dict; the ranges of
+// Run has these stages one after the other: it is where to start reading. The weights are torchvision's or Caffe's; the ranges of
 // activations are those that TensorFlow Lite itself computes on the calibration pictures; the written file is opened in
 // TensorFlow Lite and compared with the float network. Nothing is downloaded, nothing is run in Python, and nothing of the
 // weights file is executed.
@@ -27,12 +27,12 @@ const MinPictures = 10
 
 // Options say what to export.
 type Options struct {
-	Weights     string // the state dict: .pth or .safetensors
+	Weights     string // torchvision's GoogLeNet (.pth, .safetensors) or Caffe's (.caffemodel): the content decides
 	Output      string // the .tflite to write; its card lies beside it with .json instead of .tflite
 	Name        string // "" is the output's name without .tflite
 	Labels      []string
 	Calibration string // folder of pictures
-	Eval        string // folder with a folder of pictures for each class, "" for none
+	Eval        string // folder of labelled pictures: a folder for each class, or names that start with the class number; "" for none
 	Size        int    // height and width of the input
 
 	Precision     Precision      // of weights and activations
@@ -139,7 +139,7 @@ func (o *Options) make(made *made, float *floatNetwork, evaluation *folder) (err
 			return err
 		}
 		made.weights, made.activations = "int8, symmetric, one scale for each output channel", "int8, one scale for a tensor"
-		for _, s := range o.stepsOf(made.g) {
+		for _, s := range o.stepsOf(b) {
 			made.steps = append(made.steps, string(s))
 		}
 	} else {
@@ -161,7 +161,7 @@ func (o *Options) make(made *made, float *floatNetwork, evaluation *folder) (err
 	if err := o.verify(made, float, written, seen); err != nil || evaluation == nil {
 		return err
 	}
-	e, refused, err := evaluateFolder(evaluation, o.Size, network{float.runs, made.norm}, written, o.progress("evaluating"))
+	e, refused, err := evaluateFolder(evaluation, o.Size, float.network, written, o.progress("evaluating"))
 	if err != nil {
 		return err
 	}
@@ -275,7 +275,7 @@ func (o *Options) verify(made *made, float *floatNetwork, written network, seen 
 		samples, want := p.samples, [][]float32(nil)
 		if seen != nil {
 			samples, want = spread(samples, maxVerified), spread(seen.scores, maxVerified)
-		} else if want, err = (network{float.runs, made.norm}).scores(samples, o.progress("running the float network")); err != nil {
+		} else if want, err = float.scores(samples, o.progress("running the float network")); err != nil {
 			return fmt.Errorf("verify the written model: %w", err)
 		}
 		have, err := written.scores(samples, o.progress("verifying"))

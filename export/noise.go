@@ -69,14 +69,13 @@ func measureNoise(float *floatNetwork, b *built, seen *observed, p *pictures, th
 	if err != nil {
 		return nil, fmt.Errorf("compare the layers: %w", err)
 	}
-	figures := make([]layerFigures, 0, len(float.layers))
+	figures, inFloat := make([]layerFigures, 0, len(float.layers)), floatOps(b.g, b.f)
 	for j, layer := range float.layers {
 		op := b.g.Op(layer)
 		if !op.Computes() {
 			continue
 		}
-		l := layerFigures{name: layer, operator: string(op.Kind), params: b.f.plan.Params[layer]}
-		l.float = floatOps(b.g, b.f)[layer]
+		l := layerFigures{name: layer, operator: string(op.Kind), float: inFloat[layer], params: b.f.plan.Params[layer]}
 		l.low, l.high = seen.seen[layer].Bounds()
 		l.snr = decibels(halves[0][j].signal+halves[1][j].signal, halves[0][j].noise+halves[1][j].noise)
 		figures = append(figures, l)

@@ -136,17 +136,23 @@ func calibrateOn(t *testing.T, g *graph.Graph, p *pictures) *calibrated {
 	return &calibrated{g, norm, float, seen, p}
 }
 
-// write builds and writes the network as the options say, with the values named in more as further outputs.
+// build builds the network as the options say.
+func (c *calibrated) build(t *testing.T, o Options) *built {
+	t.Helper()
+	if o.Precision != "" && o.Precision != PrecisionInt8 {
+		return o.buildFloat(c.g, c.norm)
+	}
+	b, err := o.buildInt8(c.g, c.norm, c.seen)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// write builds and writes the network, with the values named in more as further outputs.
 func (c *calibrated) write(t *testing.T, o Options, more ...string) *tflitefile.Model {
 	t.Helper()
-	b := o.buildFloat(c.g, c.norm)
-	if o.Precision == "" || o.Precision == PrecisionInt8 {
-		var err error
-		if b, err = o.buildInt8(c.g, c.norm, c.seen); err != nil {
-			t.Fatal(err)
-		}
-	}
-	m, err := b.model(more)
+	m, err := c.build(t, o).model(more)
 	if err != nil {
 		t.Fatal(err)
 	}

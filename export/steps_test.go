@@ -177,16 +177,8 @@ func openSteps(t *testing.T, file string, size int, photos *pictures, calibratio
 		t.Fatal(err)
 	}
 	defer closeBoth(float.runs)
-	quiet := func(_, _ int) {}
-	p := &stepsPictures{g: g, norm: norm, photos: photos, float: make([][]float32, len(photos.samples))}
-	err = inHalves(len(photos.samples), quiet, func(half, i int) error {
-		p.float[i] = make([]float32, g.Classes)
-		if err := invoke(float.runs[half], norm, photos.samples[i].pixels); err != nil {
-			return err
-		}
-		return float.runs[half].Output(0, p.float[i])
-	})
-	if err != nil {
+	p := &stepsPictures{g: g, norm: norm, photos: photos}
+	if p.float, err = float.scores(photos.samples, quiet); err != nil {
 		t.Fatal(err)
 	}
 	for i := range calibration {

@@ -32,16 +32,14 @@ func (b *builder) folded(torch string, kernel, in, out int) (w, bias []float32, 
 	}
 	gamma, beta, mean, variance := norm[0], norm[1], norm[2], norm[3]
 
-	area := kernel * kernel
-	w = make([]float32, out*area*in)
+	w = toOHWI(conv.Data, out, in, kernel)
 	bias = make([]float32, out)
+	perChannel := len(w) / out
 	for o := range out {
 		k := float64(gamma[o]) / math.Sqrt(float64(variance[o])+epsilon)
 		bias[o] = float32(float64(beta[o]) - float64(mean[o])*k)
-		for i := range in {
-			for p := range area {
-				w[(o*area+p)*in+i] = float32(float64(conv.Data[(o*in+i)*area+p]) * k)
-			}
+		for i := o * perChannel; i < (o+1)*perChannel; i++ {
+			w[i] = float32(float64(w[i]) * k)
 		}
 	}
 	if !finite(w) || !finite(bias) {
@@ -60,16 +58,20 @@ func (b *builder) plain(name string, kernel, in, out int) (w, bias []float32, er
 	if err != nil {
 		return nil, nil, err
 	}
-	area := kernel * kernel
-	w = make([]float32, out*area*in)
+	return toOHWI(conv.Data, out, in, kernel), t.Data, nil
+}
+
+// toOHWI gives weights [out, in, kernel, kernel] as [out, kernel, kernel, in].
+func toOHWI(oihw []float32, out, in, kernel int) []float32 {
+	w, area := make([]float32, len(oihw)), kernel*kernel
 	for o := range out {
 		for i := range in {
 			for p := range area {
-				w[(o*area+p)*in+i] = conv.Data[(o*in+i)*area+p]
+				w[(o*area+p)*in+i] = oihw[(o*in+i)*area+p]
 			}
 		}
 	}
-	return w, t.Data, nil
+	return w
 }
 
 // finite says whether no value is infinite or NaN.
@@ -91,7 +93,7 @@ var Symmetric = Normalization{Mean: [3]float64{127.5, 127.5, 127.5}, Std: [3]flo
 // channels.
 type Pixels struct {
 	Scale float64
-	Zero  int // the pixel whose real value is 0, and which a zero-padded border therefore shows
+	Zero  int // the pixel whose real value is 0: what a border without a Fill shows
 }
 
 // Pixels chooses how plain pixels are taken: Zero is the whole pixel nearest to the mean of the three means (the lower one

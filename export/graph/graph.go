@@ -1,5 +1,5 @@
-// Package graph holds GoogLeNet as a list of operators with its weights: read from a state dict, batch norm folded,
-// auxiliary heads left out, a global average pool before the classifier. Tensors are NHWC, one picture.
+// Package graph holds GoogLeNet as a list of operators with its weights: read from torchvision's state dict, its batch norm folded, or from
+// Caffe's network, with its local response normalization; auxiliary heads left out, a global average pool before the classifier. Tensors are NHWC, one picture.
 //
 // It computes no activation and knows nothing of files or quantization: package export writes a Graph as a .tflite file and
 // has TensorFlow Lite run it.

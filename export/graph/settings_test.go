@@ -72,16 +72,7 @@ func caffeNet(t *testing.T, layers ...caffeLayer) *weights.Set {
 	if err := os.WriteFile(path, net, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	set, err := weights.Open(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := set.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return set
+	return openFile(t, path)
 }
 
 // convolution gives parameters of a convolution in the fields of ConvolutionParameter.

@@ -98,6 +98,12 @@ func open(t testing.TB, tensors []stored) *weights.Set {
 	if err := f.Close(); err != nil {
 		t.Fatal(err)
 	}
+	return openFile(t, path)
+}
+
+// openFile opens a file of weights. It is closed with the test.
+func openFile(t testing.TB, path string) *weights.Set {
+	t.Helper()
 	set, err := weights.Open(path)
 	if err != nil {
 		t.Fatal(err)

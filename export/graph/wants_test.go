@@ -7,8 +7,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-
-	"sightd/export/weights"
 )
 
 // TestWants counts tensors and parameters. torchvision states 6,624,904 parameters for 1000 classes without auxiliary heads;
@@ -70,11 +68,7 @@ func TestRealFiles(t *testing.T) {
 		{"googlenet_imagenette.safetensors", Torchvision, 10},
 	} {
 		t.Run(test.file, func(t *testing.T) {
-			set, err := weights.Open(shared(t, "weights/"+test.file))
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer set.Close() // it was only read
+			set := openFile(t, shared(t, "weights/"+test.file))
 			want := map[string]bool{}
 			for _, s := range tensorsOf(test.a, test.classes) {
 				want[s.name] = true

@@ -44,12 +44,13 @@ func (gr *group) choose(g *graph.Graph, seen map[string]*Seen, o Options) choice
 		alphas = []float64{0} // LRN mixes channels
 	}
 	halves := [2]half{gr.counts(seen, 0), gr.counts(seen, 1)}
+	tops := [2][]float64{gr.tops(seen, 0, 0), gr.tops(seen, 1, 1)}
 	sums := gr.sums(g, seen)
 	least, alpha := math.Inf(1), 0.0
 	for _, a := range alphas {
 		noise := 0.0
 		for i := range halves {
-			factors := equalizers(gr.tops(seen, i, i), a)
+			factors := equalizers(tops[i], a)
 			noise += gr.activationNoise(sums, halves[1-i].histogram, factors, fullRange(halves[i].tops, factors))
 			for _, s := range sums {
 				noise += s.weightNoise(factors)

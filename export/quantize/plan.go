@@ -51,45 +51,38 @@ func Choose(g *graph.Graph, seen map[string]*Seen, input Params, o Options) (*Pl
 	}
 	order, t, offsets := groups(g)
 	plan := &Plan{Params: map[string]Params{graph.Input: input}, Factors: map[string][]float64{}, Means: map[string][]float64{}}
-	choices := make([]choice, len(order))
+	chosen := map[string]*choice{} // by the group's root; nil for one that stays float
 	var wait sync.WaitGroup
-	for i, gr := range order {
+	for _, gr := range order {
 		switch {
 		case gr.input:
-			choices[i] = choice{params: input}
+			chosen[gr.root] = &choice{params: input}
 		case !gr.float(o.Float):
-			wait.Go(func() { choices[i] = gr.choose(g, seen, o) })
+			c := &choice{}
+			chosen[gr.root] = c
+			wait.Go(func() { *c = gr.choose(g, seen, o) })
 		}
 	}
 	wait.Wait()
-	chosen := map[string]choice{}
-	for i, gr := range order {
-		if gr.input || !gr.float(o.Float) {
-			chosen[gr.root] = choices[i]
-		}
-	}
 	for i := range g.Ops {
 		op := &g.Ops[i]
-		c, ok := chosen[t.find(op.Name)]
-		if ok {
-			plan.Params[op.Name] = c.params
-		}
+		source := op.Name
 		if op.Kind == graph.Mean { // an average of channels has their factors
-			c = chosen[t.find(op.Inputs[0])]
+			source = op.Inputs[0]
 		}
-		if c.factors != nil {
+		if c := chosen[t.find(source)]; c != nil && c.factors != nil {
 			plan.Factors[op.Name] = c.factors[offsets[op.Name] : offsets[op.Name]+op.Channels]
+		}
+		if c := chosen[t.find(op.Name)]; c != nil {
+			plan.Params[op.Name] = c.params
+			if factors := plan.Factors[op.Name]; op.Kind == graph.Mean && factors != nil {
+				plan.Params[op.Name] = meanParams(seen[op.Name], factors)
+			}
 		}
 		if s := seen[op.Name]; s != nil {
 			plan.Means[op.Name] = s.means()
 		} else if op.Kind == graph.Concat {
 			plan.Means[op.Name] = joinedMeans(op, plan.Means)
-		}
-	}
-	for i := range g.Ops {
-		op := &g.Ops[i]
-		if _, ok := plan.Params[op.Name]; ok && op.Kind == graph.Mean && plan.Factors[op.Name] != nil {
-			plan.Params[op.Name] = meanParams(seen[op.Name], plan.Factors[op.Name])
 		}
 	}
 	return plan, nil
@@ -139,11 +132,7 @@ func joinedMeans(op *graph.Op, means map[string][]float64) []float64 {
 
 // meanParams gives the parameters of the averages whose channels are divided by factors.
 func meanParams(s *Seen, factors []float64) Params {
-	high := 0.0
-	for c, f := range factors {
-		high = max(high, float64(s.halves[0].tops[c])/f, float64(s.halves[1].tops[c])/f)
-	}
-	return Activation(0, high)
+	return Activation(0, max(fullRange(s.halves[0].tops, factors), fullRange(s.halves[1].tops, factors)))
 }
 
 // Apply gives a copy of the graph whose values are divided by the plan's factors: a layer's weights and bias are divided for each

@@ -110,29 +110,32 @@ func (s *Seen) finite() bool {
 // channels is their number.
 func (s *Seen) channels() int { return len(s.halves[0].tops) }
 
-// means gives the mean of each channel over both halves.
+// moments gives the mean of a channel's values and that of their squares, over both halves; 0 if there are none.
+func (s *Seen) moments(c int) (mean, square float64) {
+	n0, m0, q0 := s.halves[0].histogram[c].moments()
+	n1, m1, q1 := s.halves[1].histogram[c].moments()
+	n := n0 + n1
+	if n == 0 {
+		return 0, 0
+	}
+	return (n0*m0 + n1*m1) / n, (n0*q0 + n1*q1) / n
+}
+
+// means gives the mean of each channel.
 func (s *Seen) means() []float64 {
 	out := make([]float64, s.channels())
 	for c := range out {
-		n0, m0, _ := s.halves[0].histogram[c].moments()
-		n1, m1, _ := s.halves[1].histogram[c].moments()
-		if n0+n1 > 0 {
-			out[c] = (n0*m0 + n1*m1) / (n0 + n1)
-		}
+		out[c], _ = s.moments(c)
 	}
 	return out
 }
 
-// variances gives each channel's, over both halves.
+// variances gives each channel's.
 func (s *Seen) variances() []float64 {
 	out := make([]float64, s.channels())
 	for c := range out {
-		n0, m0, q0 := s.halves[0].histogram[c].moments()
-		n1, m1, q1 := s.halves[1].histogram[c].moments()
-		if n := n0 + n1; n > 0 {
-			mean := (n0*m0 + n1*m1) / n
-			out[c] = max((n0*q0+n1*q1)/n-mean*mean, 0)
-		}
+		mean, square := s.moments(c)
+		out[c] = max(square-mean*mean, 0)
 	}
 	return out
 }
@@ -141,11 +144,8 @@ func (s *Seen) variances() []float64 {
 func (s *Seen) power() float64 {
 	sum := 0.0
 	for c := range s.channels() {
-		n0, _, q0 := s.halves[0].histogram[c].moments()
-		n1, _, q1 := s.halves[1].histogram[c].moments()
-		if n0+n1 > 0 {
-			sum += (n0*q0 + n1*q1) / (n0 + n1)
-		}
+		_, square := s.moments(c)
+		sum += square
 	}
 	return sum
 }

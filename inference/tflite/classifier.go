@@ -285,7 +285,7 @@ func (c *Classifier) Output(i int, dst []float32) error {
 	}
 	switch spec.Type {
 	case inference.Float32:
-		copy(dst, unsafe.Slice((*float32)(unsafe.Pointer(&memory[0])), len(dst)))
+		copy(dst, asFloats(memory))
 	case inference.Int8:
 		for j, q := range memory {
 			dst[j] = float32(int(int8(q))-spec.ZeroPoint) * spec.Scale
@@ -312,7 +312,12 @@ func (c *Classifier) Floats(i int) ([]float32, error) {
 	if t := c.spec.Outputs[i].Type; t != inference.Float32 {
 		return nil, fmt.Errorf("read output %d: want type FLOAT32, have %s", i, t)
 	}
-	return unsafe.Slice((*float32)(unsafe.Pointer(&c.outputs[i][0])), len(c.outputs[i])/4), nil
+	return asFloats(c.outputs[i]), nil
+}
+
+// asFloats gives the memory of a FLOAT32 tensor as its values.
+func asFloats(memory []byte) []float32 {
+	return unsafe.Slice((*float32)(unsafe.Pointer(unsafe.SliceData(memory))), len(memory)/4)
 }
 
 // deleteInterpreter frees the interpreter and what it used, in that order.

@@ -13,14 +13,12 @@ the converter puts DEQUANTIZE and QUANTIZE around it.
 Prints a JSON object with the seconds of convert() alone. Time and memory of the whole process are measured from outside: measure.py.
 """
 
-import argparse
 import json
-import pathlib
 import time
 
-import numpy as np
 import tensorflow as tf
 
+import commandline
 import inputs
 import networks
 
@@ -47,20 +45,11 @@ def convert(network, weights, pixels, end, kind):
 
 
 def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("network", choices=("bvlc", "torchvision"))
-    parser.add_argument("weights")
-    parser.add_argument("pixels")
-    parser.add_argument("out", type=pathlib.Path)
-    parser.add_argument("--end", choices=("softmax", "logits"), default="softmax")
-    parser.add_argument("--type", choices=("int8", "float32"), default="int8")
-    parser.add_argument("--photos", type=pathlib.Path)
-    a = parser.parse_args()
-    pixels = np.load(a.pixels, mmap_mode="r")
-    positions = json.loads(a.photos.read_text()) if a.photos else range(len(pixels))
-    data, seconds = convert(a.network, a.weights, pixels[list(positions)], a.end, a.type)
+    a = commandline.parser().parse_args()
+    pixels = commandline.pixels(a)
+    data, seconds = convert(a.network, a.weights, pixels, a.end, a.type)
     a.out.write_bytes(data)
-    print(json.dumps({"convert_s": round(seconds, 2), "photos": len(positions), "bytes": len(data), "tensorflow": tf.__version__}))
+    print(json.dumps({"convert_s": round(seconds, 2), "photos": len(pixels), "bytes": len(data), "tensorflow": tf.__version__}))
 
 
 if __name__ == "__main__":

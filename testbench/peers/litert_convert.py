@@ -11,14 +11,11 @@ Prints a JSON object with the seconds that each of the tools took. Time and memo
 measure.py.
 """
 
-import argparse
 import json
-import pathlib
 import time
 from importlib.metadata import version
 
 import litert_torch
-import numpy as np
 import torch
 from litert_quantizer import Quantizer, recipe
 from litert_quantizer.algorithm_manager import AlgorithmName
@@ -27,6 +24,7 @@ from litert_quantizer.qtyping import TFLOperationName
 from litert_quantizer.recipe_manager import RecipeManager
 from litert_quantizer.utils import qsv_utils
 
+import commandline
 import inputs
 import torch_networks
 
@@ -60,25 +58,17 @@ def quantize(network, pixels, out, ranges):
 
 
 def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("network", choices=("bvlc", "torchvision"))
-    parser.add_argument("weights")
-    parser.add_argument("pixels")
-    parser.add_argument("out", type=pathlib.Path)
-    parser.add_argument("--end", choices=("softmax", "logits"), default="softmax")
-    parser.add_argument("--type", choices=("int8", "float32"), default="int8")
-    parser.add_argument("--photos", type=pathlib.Path)
+    parser = commandline.parser()
     parser.add_argument("--ranges", choices=("average", "extremes"), default="average")
     a = parser.parse_args()
-    pixels = np.load(a.pixels, mmap_mode="r")
-    positions = json.loads(a.photos.read_text()) if a.photos else range(len(pixels))
-    figures = {"photos": len(positions), "litert-torch": version("litert-torch"), "litert-quantizer": version("litert-quantizer")}
+    pixels = commandline.pixels(a)
+    figures = {"photos": len(pixels), "litert-torch": version("litert-torch"), "litert-quantizer": version("litert-quantizer")}
     begin = time.perf_counter()
     convert(a.network, a.weights, pixels.shape[1], a.end, a.out)
     figures["convert_s"] = round(time.perf_counter() - begin, 2)
     if a.type == "int8":
         begin = time.perf_counter()
-        quantize(a.network, pixels[list(positions)], a.out, a.ranges)
+        quantize(a.network, pixels, a.out, a.ranges)
         figures["quantize_s"] = round(time.perf_counter() - begin, 2)
     print(json.dumps(figures | {"bytes": a.out.stat().st_size}))
 
