@@ -11,6 +11,7 @@ require (
 	github.com/mattn/go-tflite v1.0.5
 	github.com/mochi-mqtt/server/v2 v2.7.9
 	github.com/oklog/ulid/v2 v2.1.2
+	github.com/santhosh-tekuri/jsonschema/v6 v6.0.3
 	gocv.io/x/gocv v0.43.0
 	golang.org/x/sync v0.18.0
 	golang.org/x/sys v0.38.0
@@ -20,4 +21,5 @@ require (
 	github.com/mattn/go-pointer v0.0.1 // indirect
 	github.com/rs/xid v1.4.0 // indirect
 	golang.org/x/net v0.44.0 // indirect
+	golang.org/x/text v0.29.0 // indirect
 )

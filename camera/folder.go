@@ -7,59 +7,11 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/fsnotify/fsnotify"
 )
-
-// After says what becomes of a picture's file once the caller is done with it.
-type After string
-
-// What the configuration's key `after` takes.
-const (
-	AfterMove   After = "move"   // into done/ below the folder
-	AfterKeep   After = "keep"   // it stays; FolderOptions.StateDir remembers that it was processed
-	AfterDelete After = "delete" // it is removed
-)
-
-// Poll says whether a folder is read again every second besides being watched.
-type Poll string
-
-// What the configuration's key `poll` takes.
-const (
-	PollAuto Poll = "auto" // where the file system reports no changes of others (NFS, SMB, FUSE, overlay …) or a watch fails
-	PollOn   Poll = "on"   // always; inotify isn't used
-	PollOff  Poll = "off"  // only where a watch fails; like the others, such a folder is read again every 30 s
-)
-
-// FolderOptions describe a folder. Name, Path and Whole are required.
-type FolderOptions struct {
-	Name      string // of the source: part of every Item's ID, and of the state file's name
-	Path      string // made if it is missing; may be a symbolic link
-	Recursive bool   // directories below it too, but for dot directories and the folder's own done/ and failed/
-
-	// Settle is how long a file's size and modification time must stand still before it is looked into. Default 500 ms.
-	Settle time.Duration
-
-	// Grace is how long a file that is unchanged, but not whole, is waited for before it is refused. Default 10 s.
-	Grace time.Duration
-
-	Poll  Poll  // default PollAuto
-	After After // default AfterMove
-
-	// Whole says whether a file holds a whole picture. It reads the file from its start, and may be called by several
-	// goroutines at once; the function Whole makes one. nil: it does. A *picture.RefusedError that is Incomplete: the file
-	// is waited for, and refused after Grace. Another *picture.RefusedError: the file is refused, at once where it is
-	// known that nobody has it open for writing. Any other error: reading it failed, which is tried again later.
-	Whole func(file *os.File) error
-
-	// StateDir is where AfterKeep remembers what was processed, in folder-<Name>.processed. Made if it is missing.
-	StateDir string
-
-	Log *slog.Logger // default: no log
-}
 
 const (
 	doneDir   = "done"
@@ -69,9 +21,10 @@ const (
 	pollInterval   = time.Second      // between scans where it doesn't, and between looks at a file that isn't whole
 	maxBackoff     = time.Minute      // between tries to open or move a file that can't be
 
-	maxPending = 100_000 // files that are remembered at a time; more are found once there is room
-	maxIgnored = 10_000  // names of what is no regular file that are remembered, to log and count each once
-	maxDepth   = 32      // directories below the folder
+	maxPending = 100_000  // files that are remembered at a time; more are found once there is room
+	maxIgnored = 10_000   // names of what is no regular file that are remembered, to log and count each once
+	maxDepth   = 32       // directories below the folder
+	maxHeld    = 16 << 20 // bytes of results that couldn't be written yet; then nothing is handed out
 )
 
 // Folder is a watched folder as an intake of pictures that loses none: every picture that is copied, moved, hard-linked
@@ -79,10 +32,14 @@ const (
 // Item.Done or Item.Refuse, so that a picture whose result was not handed over is handed out again, with the same ID,
 // after a crash or a restart.
 //
-// A file is a candidate by its name (PictureName), if it is a regular one; symbolic links, FIFOs, devices and directories
-// are counted and left alone. It is looked into when size, modification time and inode were the same for
-// FolderOptions.Settle, as observed on the monotonic clock: neither old nor future modification times matter. It is whole
-// when FolderOptions.Whole says so.
+// A file is a candidate by its name (PictureName and FolderOptions.Ignore), if it is a regular one; symbolic links, FIFOs,
+// devices and directories are counted and left alone. It is looked into when size, modification time and inode were the same
+// for FolderOptions.Settle, as observed on the monotonic clock: neither old nor future modification times matter. One that
+// was moved into the folder is looked into at once, where it is known that nobody has it open for writing; moved in is what
+// has a modification time older than its change of status by Settle. A file is whole when FolderOptions.Whole says so.
+//
+// A folder need not be asked: while nobody calls Next, pictures wait in the folder, and what is remembered of them is
+// bounded.
 //
 // The folder may vanish, be replaced or be mounted over while it is watched; it is taken up again when it is back. No
 // descriptor of it is held between two operations, so that it can be unmounted.
@@ -94,7 +51,8 @@ type Folder struct {
 	log   *slog.Logger
 	clock clock
 
-	journal *journal // nil but for AfterKeep
+	journal  *journal // nil but for AfterKeep
+	patterns ignorePatterns
 
 	wake    chan struct{} // tells a Next that an entry is ready
 	kick    chan struct{} // tells the loop that an entry is due earlier than it thinks
@@ -115,6 +73,16 @@ type Folder struct {
 	inodes   bool              // inode numbers tell files apart here
 	volume   uint64            // the file system and directory that the folder is now
 	stats    FolderStats
+	missing  bool // the folder is not there
+	unread   int  // entries that can't be read
+	stuck    int  // entries that can't be put away
+	held     int  // bytes that these keep in memory
+	troubles [troubles]string
+	told     string // the problem that Changed was called for
+
+	// filing is held while something is put into done/ or failed/. It comes before mu.
+	filing           sync.Mutex
+	toDone, toFailed store
 
 	// The rest belongs to the loop.
 	addWatch func(dir string) error // f.inotify, but for tests
@@ -122,7 +90,6 @@ type Folder struct {
 	watchErr chan error
 	dirs     map[string]bool // the directories that were found by the last scan
 	root     identity        // of the directory that was watched last
-	missing  bool            // the folder is not there
 	said     map[string]bool // what was logged and need not be logged again
 }
 
@@ -130,16 +97,6 @@ type Folder struct {
 type clock struct {
 	mono func() time.Duration // monotonic, from an arbitrary start
 	wall func() time.Time     // for people
-}
-
-// FolderStats are counts since OpenFolder.
-type FolderStats struct {
-	Seen    uint64 // pictures that were handed out, each time anew
-	Done    uint64 // of them, those that ended in Item.Done
-	Refused uint64 // of them, those that ended in Item.Refuse
-	Ignored uint64 // entries with a picture's name that aren't regular files
-	Errors  uint64 // files that couldn't be opened, read or moved, and scans that failed
-	Pending int    // files that are known now and not finished
 }
 
 // OpenFolder makes the folder if it is missing, and begins to watch it: pictures that are there already are handed out
@@ -181,6 +138,10 @@ func newFolder(opts FolderOptions, clock clock) (*Folder, error) {
 		inodes:  true,
 		dirs:    map[string]bool{},
 		said:    map[string]bool{},
+
+		patterns: newIgnorePatterns(opts.Ignore),
+		toDone:   store{dir: doneDir, quota: opts.Done},
+		toFailed: store{dir: failedDir, quota: opts.Failed},
 	}
 	f.addWatch = f.inotify
 	if opts.After == AfterKeep {
@@ -189,53 +150,6 @@ func newFolder(opts FolderOptions, clock clock) (*Folder, error) {
 		}
 	}
 	return f, nil
-}
-
-// complete checks the options and sets what was left to its default.
-func (o *FolderOptions) complete() error {
-	if o.Name == "" || strings.ContainsAny(o.Name, "/\x00") {
-		return fmt.Errorf("name %q: want a source's name", o.Name)
-	}
-	if o.Path == "" {
-		return errors.New("path is empty: want a directory")
-	}
-	if o.Whole == nil {
-		return errors.New("whole is nil: want a function that looks into the files")
-	}
-	if o.Settle < 0 || o.Grace < 0 {
-		return fmt.Errorf("settle %v, grace %v: want no negative times", o.Settle, o.Grace)
-	}
-	if o.Settle == 0 {
-		o.Settle = 500 * time.Millisecond
-	}
-	if o.Grace == 0 {
-		o.Grace = 10 * time.Second
-	}
-	o.Grace = max(o.Grace, o.Settle)
-	if o.After == "" {
-		o.After = AfterMove
-	}
-	switch o.After {
-	case AfterMove, AfterDelete:
-	case AfterKeep:
-		if o.StateDir == "" {
-			return errors.New("state directory is empty: after: keep needs one")
-		}
-	default:
-		return fmt.Errorf("after %q: want move, keep or delete", o.After)
-	}
-	if o.Poll == "" {
-		o.Poll = PollAuto
-	}
-	switch o.Poll {
-	case PollAuto, PollOn, PollOff:
-	default:
-		return fmt.Errorf("poll %q: want auto, on or off", o.Poll)
-	}
-	if o.Log == nil {
-		o.Log = slog.New(slog.DiscardHandler)
-	}
-	return nil
 }
 
 // Next waits for a picture and hands it out: of those that are whole the one with the oldest modification time, then the
@@ -282,15 +196,6 @@ func (f *Folder) Close() error {
 		return fmt.Errorf("close folder %s: %w", f.opts.Name, err)
 	}
 	return nil
-}
-
-// Stats returns the counts.
-func (f *Folder) Stats() FolderStats {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	stats := f.stats
-	stats.Pending = len(f.entries)
-	return stats
 }
 
 // signal wakes up whoever reads c, now or when it reads next.

@@ -2,10 +2,14 @@ package camera
 
 import (
 	"fmt"
+	"log/slog"
 	"os"
 	"runtime"
+	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // drop makes n small pictures in a folder.
@@ -33,7 +37,7 @@ func TestFullFolder(t *testing.T) {
 		if want := fmt.Sprintf("%06d.jpg", i); item == nil || item.File != want {
 			t.Fatalf("got %+v, want %s", item, want)
 		}
-		must(t, item.Done())
+		must(t, item.Done(nil))
 		if i%1000 == 0 {
 			s.after(pollInterval)
 		}
@@ -41,7 +45,7 @@ func TestFullFolder(t *testing.T) {
 	if looks != n {
 		t.Errorf("%d looks at %d files", looks, n)
 	}
-	if stats := s.Stats(); stats != (FolderStats{Seen: n, Done: n}) {
+	if stats := s.Stats(); stats != (FolderStats{Seen: n, Done: n, Polled: "as configured"}) {
 		t.Errorf("stats are %+v", stats)
 	}
 }
@@ -82,29 +86,75 @@ func heapInUse() uint64 {
 	return stats.HeapAlloc
 }
 
-// BenchmarkPicture is what one picture costs from Next to done/, without its content.
+// BenchmarkPicture is what one picture costs from Next to done/, without its content: moved alone; with its result; into a
+// done/ of 10,000 files that is always full, so that each has the oldest one removed, in batches.
 func BenchmarkPicture(b *testing.B) {
+	for _, test := range []struct {
+		name    string
+		results bool
+		full    int
+	}{{"move", false, 0}, {"result", true, 0}, {"full", false, 10_000}, {"full result", true, 10_000}} {
+		b.Run(test.name, func(b *testing.B) {
+			b.ReportAllocs()
+			dir := b.TempDir()
+			var now time.Duration
+			opts := FolderOptions{Name: "inbox", Path: dir, Poll: PollOn, Whole: wholeText, Results: test.results}
+			opts.Done.MaxFiles = test.full
+			f, err := newFolder(opts, clock{mono: func() time.Duration { return now }, wall: time.Now})
+			must(b, err)
+			drop(b, dir+"/done/before", test.full)
+			result := []byte(`{"id":"` + strings.Repeat("x", 400) + `"}`)
+			for b.Loop() {
+				if len(f.ready.entries) == 0 {
+					b.StopTimer()
+					if test.full == 0 && f.stats.Done > 0 { // deleting would slow down the making of files
+						must(b, os.Rename(dir+"/done", fmt.Sprintf("%s/done before %d", dir, f.stats.Done)))
+					}
+					drop(b, dir, 1000)
+					for range 4 {
+						now = f.step(now)
+					}
+					b.StartTimer()
+				}
+				item := f.inspect(f.takeReady())
+				if item == nil {
+					b.Fatal("no picture")
+				}
+				must(b, item.Done(result))
+			}
+			must(b, f.Close())
+		})
+	}
+}
+
+// BenchmarkJournal reads the memory of a folder of 100,000 pictures that were kept, and asks it for each.
+func BenchmarkJournal(b *testing.B) {
+	const n = 100_000
 	b.ReportAllocs()
 	dir := b.TempDir()
-	var now time.Duration
-	opts := FolderOptions{Name: "inbox", Path: dir, Poll: PollOn, After: AfterMove, Whole: wholeText}
-	f, err := newFolder(opts, clock{mono: func() time.Duration { return now }, wall: time.Now})
+	j, err := openJournal(dir, "inbox", slog.New(slog.DiscardHandler))
 	must(b, err)
-	for b.Loop() {
-		if len(f.ready.entries) == 0 {
-			b.StopTimer()
-			must(b, os.RemoveAll(dir+"/done"))
-			drop(b, dir, 1000)
-			for range 4 {
-				now = f.step(now)
-			}
-			b.StartTimer()
-		}
-		item := f.inspect(f.takeReady())
-		if item == nil {
-			b.Fatal("no picture")
-		}
-		must(b, item.Done())
+	at := func(i int) (string, identity) {
+		return fmt.Sprintf("camera/%06d.jpg", i), identity{ino: uint64(i), size: int64(i), mtime: unix.Timespec{Sec: int64(i)}}
 	}
-	must(b, f.Close())
+	for i := range n {
+		name, id := at(i)
+		r := record{name: name, size: id.size, mtime: id.mtime, ino: id.ino, volume: 1, sum: contentSum{byte(i), 1}}
+		j.unsaved = r.appendLine(j.unsaved)
+	}
+	must(b, j.sync())
+	var held uint64
+	for b.Loop() {
+		before := heapInUse()
+		j, err = openJournal(dir, "inbox", slog.New(slog.DiscardHandler))
+		must(b, err)
+		held = heapInUse() - before
+		for i := range n {
+			name, id := at(i)
+			if _, sure := j.has(name, id, true, 1, 1); !sure {
+				b.Fatalf("%s was forgotten", name)
+			}
+		}
+	}
+	b.ReportMetric(float64(held)/n, "B/file")
 }

@@ -14,6 +14,9 @@ type entry struct {
 
 	state      state
 	incomplete bool  // it was looked into and isn't whole; cleared when it changes
+	movedIn    bool  // it was whole elsewhere before: it need not stand still here
+	known      bool  // the journal has one like it, which isn't surely the same: the content decides
+	unread     bool  // it couldn't be opened or read when that was tried last
 	tries      uint8 // failures in a row to open, read or move it
 
 	seen  uint32        // the scan that saw it last
@@ -71,9 +74,12 @@ type queue struct {
 	before  func(a, b *entry) bool
 }
 
-// older orders by modification time, then by name.
+// older orders by modification time, then by name. What was probably processed already comes last: after a disk has been
+// mounted anew, new pictures don't wait until all of it has been read.
 func older(a, b *entry) bool {
 	switch {
+	case a.known != b.known:
+		return b.known
 	case a.id.mtime.Sec != b.id.mtime.Sec:
 		return a.id.mtime.Sec < b.id.mtime.Sec
 	case a.id.mtime.Nsec != b.id.mtime.Nsec:

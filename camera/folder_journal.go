@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -23,11 +24,13 @@ const (
 	maxLine      = 32 << 10    // bytes of a line: a path of 4096 bytes, each escaped as \x00
 )
 
-const journalHead = "# size, modification time, inode, volume and name of each picture that was processed and kept; version 1\n"
+const journalHead = "# size, modification time, inode, volume, SHA-256 (of the first 64 MiB) and name of each picture that was" +
+	" processed and kept; version 2\n"
 
 // journal remembers across restarts which files of a folder were processed and kept, in a text file that grows by a line
-// a file. In memory it holds 60 bytes or so a file, not the names. Lines of files that are gone are dropped now and then.
-// A line that can't be read is skipped; a disk that is full costs memory only, up to maxUnsaved.
+// a file. In memory it holds 85 bytes or so a file, not the names. Lines of files that are gone are dropped now and then.
+// A line that can't be read is skipped; a disk that is full costs memory only, up to maxUnsaved. Of several lines about the
+// same name, size and time the last one counts. Version 1 had no SHA-256; its lines are read, and stay as they are.
 type journal struct {
 	path string
 	log  *slog.Logger
@@ -37,7 +40,7 @@ type journal struct {
 	lines    int    // in the file, or about to be
 	unsaved  []byte // not written yet
 	unsynced bool   // written, but not yet to disk
-	failing  bool   // the last write failed, and that was logged
+	failing  error  // of the last write, which was logged
 	saveAt   time.Duration
 }
 
@@ -47,7 +50,8 @@ type record struct {
 	mtime  unix.Timespec
 	ino    uint64
 	volume uint64
-	name   string // relative to the folder
+	sum    contentSum // zero: not known
+	name   string     // relative to the folder
 }
 
 // journalKey is the start of SHA-256 over name, size and modification time.
@@ -55,8 +59,16 @@ type journalKey [16]byte
 
 type journalValue struct {
 	ino    uint64
-	volume uint64 // where the file was; only there it can be missed
-	scan   uint32 // that saw it last
+	volume uint64   // where the file was; only there it can be missed
+	sum    shortSum // zero: not known
+	scan   uint32   // that saw it last
+}
+
+// shortSum is the start of a contentSum.
+type shortSum [16]byte
+
+func (r record) value() journalValue {
+	return journalValue{ino: r.ino, volume: r.volume, sum: shortSum(r.sum[:])}
 }
 
 func (r record) key() (key journalKey) {
@@ -67,10 +79,13 @@ func (r record) key() (key journalKey) {
 
 func (r record) appendLine(b []byte) []byte {
 	b = fmt.Appendf(b, "%d %d.%09d %d %016x ", r.size, r.mtime.Sec, r.mtime.Nsec, r.ino, r.volume)
+	if r.sum != (contentSum{}) {
+		b = fmt.Appendf(b, "%x ", r.sum)
+	}
 	return append(strconv.AppendQuote(b, r.name), '\n')
 }
 
-// parseRecord reads a line, without its line end.
+// parseRecord reads a line, without its line end. One of version 1 has no SHA-256.
 func parseRecord(line []byte) (r record, err error) {
 	fields := bytes.SplitN(line, []byte(" "), 5)
 	if len(fields) != 5 {
@@ -96,6 +111,14 @@ func parseRecord(line []byte) (r record, err error) {
 	r.ino = number(2, 10, false)
 	r.volume = number(3, 16, false)
 	name := fields[4]
+	if digits, rest, ok := bytes.Cut(name, []byte(" ")); ok && name[0] != '"' {
+		if sum, err := hex.DecodeString(string(digits)); err != nil || len(sum) != len(r.sum) {
+			return r, fmt.Errorf("read line: SHA-256 %q: want %d hexadecimal digits", digits, 2*len(r.sum))
+		} else {
+			r.sum = contentSum(sum)
+		}
+		name = rest
+	}
 	fields[0], fields[1] = sec, nsec
 	r.mtime = unix.Timespec{Sec: int64(number(0, 10, true)), Nsec: int64(number(1, 10, false))}
 	if err != nil {
@@ -165,7 +188,7 @@ func openJournal(dir, source string, log *slog.Logger) (*journal, error) {
 	}
 	defer file.Close() // it is only read from
 	bad, complete, err := readRecords(file, func(r record) {
-		j.kept[r.key()] = journalValue{ino: r.ino, volume: r.volume}
+		j.kept[r.key()] = r.value()
 		j.lines++
 	})
 	if err != nil {
@@ -180,26 +203,45 @@ func openJournal(dir, source string, log *slog.Logger) (*journal, error) {
 	return j, nil
 }
 
-// has reports whether the file was processed, and notes that the scan saw it.
-func (j *journal) has(name string, id identity, inodes bool, scan uint32) bool {
+// has reports whether a file like this was processed, and notes that the scan saw it. It is sure if the file is where it
+// was: with the same inode number, if these tell files apart here, on the same volume. Else its content has to be compared.
+func (j *journal) has(name string, id identity, inodes bool, volume uint64, scan uint32) (known, sure bool) {
 	key := record{name: name, size: id.size, mtime: id.mtime}.key()
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	value, ok := j.kept[key]
-	if !ok || inodes && value.ino != id.ino {
-		return false
+	value, known := j.kept[key]
+	inPlace := !inodes || value.ino == id.ino
+	switch {
+	case !known:
+		return false, false
+	case value.sum != shortSum{}:
+		sure = inPlace && value.volume == volume
+	case inPlace:
+		sure = true // there is nothing to compare
+	default:
+		return false, false
 	}
 	value.scan = scan
 	j.kept[key] = value
-	return true
+	return true, sure
+}
+
+// same reports whether a file of that content was processed.
+func (j *journal) same(name string, id identity, content contentSum) bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	value, ok := j.kept[record{name: name, size: id.size, mtime: id.mtime}.key()]
+	return ok && value.sum == shortSum(content[:])
 }
 
 // add remembers a file. It is remembered in memory also where writing fails, and written when that works again.
-func (j *journal) add(name string, id identity, volume uint64, scan uint32) error {
-	r := record{name: name, size: id.size, mtime: id.mtime, ino: id.ino, volume: volume}
+func (j *journal) add(name string, id identity, content contentSum, volume uint64, scan uint32) error {
+	r := record{name: name, size: id.size, mtime: id.mtime, ino: id.ino, volume: volume, sum: content}
+	value := r.value()
+	value.scan = scan
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	j.kept[r.key()] = journalValue{ino: id.ino, volume: volume, scan: scan}
+	j.kept[r.key()] = value
 	if len(j.unsaved) < maxUnsaved {
 		j.unsaved = r.appendLine(j.unsaved)
 		j.lines++
@@ -222,26 +264,27 @@ func (j *journal) write() error {
 	return errors.Join(err, file.Close())
 }
 
-// save writes to disk what wasn't yet, once a saveInterval, and reports whether there is more to save later.
-func (j *journal) save(now time.Duration) (more bool) {
+// save writes to disk what wasn't yet, once a saveInterval, and reports whether there is more to save later, and the
+// problem if that fails.
+func (j *journal) save(now time.Duration) (more bool, problem string) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if len(j.unsaved) == 0 && !j.unsynced {
-		return false
+	more = len(j.unsaved) > 0 || j.unsynced
+	if more && now >= j.saveAt {
+		j.saveAt = now + saveInterval
+		err := j.flush()
+		switch {
+		case err != nil && j.failing == nil:
+			j.log.Warn("processed pictures can't be remembered: trying again", "file", j.path, "error", err)
+		case err == nil && j.failing != nil:
+			j.log.Info("processed pictures are remembered again", "file", j.path)
+		}
+		j.failing, more = err, err != nil
 	}
-	if now < j.saveAt {
-		return true
+	if j.failing != nil {
+		problem = "processed pictures can't be remembered: " + cause(j.failing)
 	}
-	j.saveAt = now + saveInterval
-	err := j.flush()
-	switch {
-	case err != nil && !j.failing:
-		j.log.Warn("processed pictures can't be remembered: trying again", "file", j.path, "error", err)
-	case err == nil && j.failing:
-		j.log.Info("processed pictures are remembered again", "file", j.path)
-	}
-	j.failing = err != nil
-	return err != nil
+	return more, problem
 }
 
 // sync is save without waiting.
@@ -312,7 +355,9 @@ func (j *journal) compact() error {
 	written := make(map[journalKey]bool, len(j.kept))
 	_, _, err = readRecords(old, func(r record) {
 		key := r.key()
-		if value, ok := j.kept[key]; ok && value.ino == r.ino && !written[key] {
+		value, ok := j.kept[key]
+		value.scan = 0
+		if ok && value == r.value() && !written[key] {
 			written[key] = true
 			_, _ = w.Write(r.appendLine(nil)) // as above
 		}

@@ -1,6 +1,7 @@
 package camera
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -30,62 +31,65 @@ func (f *Folder) dispose(name string, fin *finish) (finished bool, err error) {
 	if err := src.check(); err != nil {
 		return errors.Is(err, errGone) || errors.Is(err, ErrFileChanged), err
 	}
+	remember := func() error { return f.journal.add(name, fin.id, fin.content, volume, scan) }
 	switch {
 	case fin.refused:
-		finished, err = f.moveToFailed(src, dir, fin.reason)
+		finished, err = f.moveToFailed(src, dir, fin)
 		if err != nil && !finished && f.journal != nil && src.check() == nil {
-			return true, errors.Join(err, f.journal.add(name, fin.id, volume, scan))
+			return true, errors.Join(err, remember())
 		}
 		return finished, err
 	case f.opts.After == AfterKeep:
-		return true, f.journal.add(name, fin.id, volume, scan)
+		if err := putBeside(src, fin.result); errors.Is(err, errForeign) || errors.Is(err, unix.ENAMETOOLONG) {
+			return true, errors.Join(err, remember())
+		} else if err != nil {
+			return false, err
+		}
+		return true, remember()
 	case f.opts.After == AfterDelete:
-		return false, src.remove()
+		return false, f.fileResult(src, dir, fin.result)
 	}
-	to, err := f.openDir(path.Join(doneDir, dir), true)
-	if err != nil {
-		return false, fmt.Errorf("move %s to %s: %w", printable(name), doneDir, err)
-	}
-	defer to.Close() // nothing is written through it
-	_, err = src.moveTo(to, base, nameMax)
+	_, err = f.file(&f.toDone, src, dir, fin.result, load{})
 	return false, err
 }
 
 // moveToFailed moves the file first and writes the reason then: a crash in between costs no picture.
-func (f *Folder) moveToFailed(src source, dir, reason string) (finished bool, err error) {
-	const txt = ".txt"
-	to, err := f.openDir(path.Join(failedDir, dir), true)
-	if err != nil {
-		return false, fmt.Errorf("move %s to %s: %w", printable(src.base), failedDir, err)
-	}
-	defer to.Close() // nothing is written through it
-	got, err := src.moveTo(to, src.base, nameMax-len(txt))
-	if err != nil {
+func (f *Folder) moveToFailed(src source, dir string, fin *finish) (finished bool, err error) {
+	line := f.clock.wall().UTC().Format(time.RFC3339) + " " + fin.reason + "\n"
+	got, err := f.file(&f.toFailed, src, dir, fin.result, load{int64(len(line)), 1})
+	if got == "" || err != nil {
 		return false, err
 	}
-	line := f.clock.wall().UTC().Format(time.RFC3339) + " " + reason + "\n"
-	if err := writeAt(to, got+txt, ".sightd-"+src.itemID+txt, line); err != nil {
+	to, err := f.openDir(path.Join(failedDir, dir), false)
+	if err == nil {
+		defer to.Close() // nothing is written through it
+		part := ".sightd-" + src.itemID + reasonExt
+		if err = writeNew(to, part, []byte(line)); err == nil {
+			if err = renameOver(to, part, got+reasonExt); err != nil {
+				err = errors.Join(err, unlinkAt(to, part))
+			}
+		}
+	}
+	if err != nil {
 		return true, fmt.Errorf("write the reason beside %s: %w", printable(path.Join(failedDir, dir, got)), err)
 	}
 	return true, nil
 }
 
-// writeAt writes a file of one line in a directory, under the name part, and then gives it its own: who sees it sees the whole
-// line. What had one of the names is replaced, not written to.
-func writeAt(dir *os.File, base, part, line string) error {
+// writeNew writes a file in a directory, under a name that it only has until it is renamed: who sees it under another
+// sees all of it. What had the name is replaced, not written to. It isn't written to disk at once: a power cut may leave
+// the last ones empty.
+func writeNew(dir *os.File, part string, content []byte) error {
 	if err := unlinkAt(dir, part); err != nil && !errors.Is(err, unix.ENOENT) {
-		return err
+		return err // left by a crash
 	}
 	fd, err := openAt(int(dir.Fd()), part, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL, 0o666)
 	if err != nil {
 		return err
 	}
 	file := os.NewFile(uintptr(fd), part)
-	_, err = file.WriteString(line)
-	if err = errors.Join(err, file.Close()); err == nil {
-		err = retry(func() error { return unix.Renameat(int(dir.Fd()), part, int(dir.Fd()), base) })
-	}
-	if err != nil {
+	_, err = file.Write(content)
+	if err = errors.Join(err, file.Close()); err != nil {
 		return errors.Join(err, unlinkAt(dir, part))
 	}
 	return nil
@@ -122,14 +126,15 @@ func (s source) compare(st *unix.Stat_t) error {
 // aside is a name in the file's own directory that scans leave alone.
 func (s source) aside() string { return ".sightd-" + s.itemID + ".aside" }
 
-// moveTo moves the file to another directory, under the name want or a numbered one, and returns that name.
-func (s source) moveTo(to *os.File, want string, limit int) (string, error) {
+// moveTo moves the file to another directory, under the name want or a numbered one, and returns that name. A result that
+// was written there comes beside it.
+func (s source) moveTo(to *os.File, want string, limit int, r *result) (string, error) {
 	if err := s.check(); err != nil {
 		return "", err
 	}
-	got, err := renameFree(s.dir, s.base, to, want, limit)
+	got, err := renameFree(s.dir, s.base, to, want, limit, r)
 	if errors.Is(err, unix.EXDEV) {
-		return s.copyTo(to, want, limit)
+		return s.copyTo(to, want, limit, r)
 	}
 	if err != nil {
 		if now := s.check(); now != nil {
@@ -137,25 +142,28 @@ func (s source) moveTo(to *os.File, want string, limit int) (string, error) {
 		}
 		return "", fmt.Errorf("move %s to %s: %w", printable(s.base), to.Name(), err)
 	}
-	return s.verify(to, got)
+	return s.verify(to, got, r)
 }
 
 // verify looks at what was moved to got in the directory to: another file may have come between the check and the
-// renaming. It is moved back then.
-func (s source) verify(to *os.File, got string) (string, error) {
+// renaming. It is moved back then, and the result taken back.
+func (s source) verify(to *os.File, got string, r *result) (string, error) {
 	st, err := statAt(to, got)
 	if err != nil || s.compare(&st) == nil {
 		return got, nil // and if it has gone from there since, that is none of our business
 	}
-	if _, err := renameFree(to, got, s.dir, s.base, nameMax); err != nil {
+	if _, err := renameFree(to, got, s.dir, s.base, nameMax, nil); err != nil {
 		return "", fmt.Errorf("move %s back from %s: %w", printable(got), to.Name(), err)
+	}
+	if err := r.retract(to, got); err != nil {
+		return "", fmt.Errorf("take back the result of %s in %s: %w", printable(got), to.Name(), err)
 	}
 	return "", ErrFileChanged
 }
 
 // remove deletes the file. It is renamed before, so that another one that comes in that moment isn't deleted.
 func (s source) remove() error {
-	got, err := s.moveTo(s.dir, s.aside(), nameMax)
+	got, err := s.moveTo(s.dir, s.aside(), nameMax, nil)
 	if err != nil {
 		return err
 	}
@@ -166,12 +174,12 @@ func (s source) remove() error {
 }
 
 // copyTo is moveTo for another file system: the copy is on its disk before the original goes.
-func (s source) copyTo(to *os.File, want string, limit int) (string, error) {
+func (s source) copyTo(to *os.File, want string, limit int, r *result) (string, error) {
 	part := ".sightd-" + s.itemID + ".part"
 	var got string
 	err := s.copyPart(to, part)
 	if err == nil {
-		got, err = renameFree(to, part, to, want, limit)
+		got, err = renameFree(to, part, to, want, limit, r)
 	}
 	if err == nil {
 		err = retry(to.Sync)
@@ -179,14 +187,15 @@ func (s source) copyTo(to *os.File, want string, limit int) (string, error) {
 	if err == nil {
 		err = s.remove()
 	}
-	switch {
-	case err == nil || errors.Is(err, errGone) || errors.Is(err, ErrFileChanged):
+	if err == nil || errors.Is(err, errGone) || errors.Is(err, ErrFileChanged) {
 		return got, err
-	case got == "":
-		got = part
 	}
 	// The original is still there, so the copy is one too many.
-	if undo := unlinkAt(to, got); undo != nil && !errors.Is(undo, unix.ENOENT) {
+	undo := unlinkAt(to, cmp.Or(got, part))
+	if got != "" {
+		undo = errors.Join(undo, r.retract(to, got))
+	}
+	if undo != nil && !errors.Is(undo, unix.ENOENT) {
 		err = errors.Join(err, undo)
 	}
 	return "", fmt.Errorf("copy %s to %s: %w", printable(s.base), to.Name(), err)

@@ -23,9 +23,9 @@ func (s *stepped) one(name, content string) *Item {
 func TestCollisions(t *testing.T) {
 	s := newStepped(t, func(o *FolderOptions) { o.Recursive = true })
 	for i := range 12 {
-		must(t, s.one("x.jpg", fmt.Sprint("END ", i)).Done())
-		must(t, s.one("sub/x.jpg", "END sub").Done())
-		must(t, s.one("y.jpg", fmt.Sprint("BAD ", i)).Refuse("bad"))
+		must(t, s.one("x.jpg", fmt.Sprint("END ", i)).Done(nil))
+		must(t, s.one("sub/x.jpg", "END sub").Done(nil))
+		must(t, s.one("y.jpg", fmt.Sprint("BAD ", i)).Refuse("bad", nil))
 	}
 	for i := range 12 {
 		suffix := ""
@@ -50,7 +50,7 @@ func TestFreeName(t *testing.T) {
 	must(t, err)
 	defer d.Close()
 	for n := range 300 {
-		if got, want := freeName(d, "x.jpg", nameMax), numbered("x.jpg", n+1, nameMax); got != want {
+		if got, want := freeName(d, "x.jpg", nameMax, nil), numbered("x.jpg", n+1, nameMax); got != want {
 			t.Fatalf("got %s, want %s", got, want)
 		}
 		write(t, dir+"/"+numbered("x.jpg", n+1, nameMax), "")
@@ -80,8 +80,8 @@ func TestRenameWithoutNoReplace(t *testing.T) {
 // A picture that comes under the name of one that is outstanding is its own item, whatever way it comes.
 func TestReplacedWhileOutstanding(t *testing.T) {
 	ends := map[string]func(*Item) error{
-		"done":   (*Item).Done,
-		"refuse": func(it *Item) error { return it.Refuse("bad") },
+		"done":   func(it *Item) error { return it.Done(nil) },
+		"refuse": func(it *Item) error { return it.Refuse("bad", nil) },
 		"release": func(it *Item) error {
 			if _, err := it.Open(); !errors.Is(err, ErrFileChanged) {
 				return fmt.Errorf("open gave %v", err)
@@ -123,7 +123,7 @@ func TestReplacedWhileOutstanding(t *testing.T) {
 					if got := read(t, s.dir+"/a.jpg"); !strings.HasPrefix(got, "END new") {
 						t.Errorf("a.jpg is %q", got)
 					}
-					must(t, item.Done())
+					must(t, item.Done(nil))
 					s.after(time.Minute)
 					s.wantNext()
 				})
@@ -144,9 +144,9 @@ func TestReplacedWhileMoved(t *testing.T) {
 	must(t, err)
 	defer to.Close()
 	src := source{dir: from, base: "a.jpg", inodes: true, itemID: "ID"}
-	got, err := renameFree(from, "a.jpg", to, "a.jpg", nameMax)
+	got, err := renameFree(from, "a.jpg", to, "a.jpg", nameMax, nil)
 	must(t, err)
-	if _, err := src.verify(to, got); !errors.Is(err, ErrFileChanged) {
+	if _, err := src.verify(to, got, nil); !errors.Is(err, ErrFileChanged) {
 		t.Errorf("got %v", err)
 	}
 	wantFiles(t, dir, "a.jpg", "done/x")
@@ -156,10 +156,10 @@ func TestTakenAway(t *testing.T) {
 	s := newStepped(t, func(o *FolderOptions) { o.Recursive = true })
 	item := s.one("a.jpg", "END")
 	must(t, os.Remove(s.dir+"/a.jpg"))
-	must(t, item.Done())
+	must(t, item.Done(nil))
 	item = s.one("sub/b.jpg", "END")
 	must(t, os.RemoveAll(s.dir+"/sub"))
-	must(t, item.Refuse("bad"))
+	must(t, item.Refuse("bad", nil))
 	item = s.one("c.jpg", "END")
 	must(t, os.Remove(s.dir+"/c.jpg"))
 	if _, err := item.Open(); !errors.Is(err, os.ErrNotExist) {
@@ -177,13 +177,13 @@ func TestItemEndsOnce(t *testing.T) {
 	s := newStepped(t, nil)
 	item := s.one("a.jpg", "END")
 	item.Release()
-	if item.Done() == nil || item.Refuse("") == nil {
+	if item.Done(nil) == nil || item.Refuse("", nil) == nil {
 		t.Error("ended twice")
 	}
 	s.after(2 * time.Second)
 	item = s.wantNext("a.jpg")[0]
-	must(t, item.Done())
-	if item.Done() == nil {
+	must(t, item.Done(nil))
+	if item.Done(nil) == nil {
 		t.Error("done twice")
 	}
 	item.Release()
@@ -198,9 +198,9 @@ func TestMoveFails(t *testing.T) {
 	s.write("failed", "in the way")
 	for _, name := range []string{"a.jpg", "b.jpg"} {
 		item := s.one(name, "END")
-		finish := item.Done
+		finish := func() error { return item.Done(nil) }
 		if name == "b.jpg" {
-			finish = func() error { return item.Refuse("bad") }
+			finish = func() error { return item.Refuse("bad", nil) }
 		}
 		if err := finish(); err == nil || !errors.Is(err, unix.ENOTDIR) || !strings.Contains(err.Error(), name) {
 			t.Errorf("got %v", err)
@@ -227,7 +227,7 @@ func TestMoveFails(t *testing.T) {
 func TestReplacedWhileMoveFails(t *testing.T) {
 	s := newStepped(t, nil)
 	s.write("done", "in the way")
-	if s.one("a.jpg", "END").Done() == nil {
+	if s.one("a.jpg", "END").Done(nil) == nil {
 		t.Fatal("done without done/")
 	}
 	s.write("a.jpg", "END new")
@@ -240,7 +240,7 @@ func TestReplacedWhileMoveFails(t *testing.T) {
 func TestDoneIsALink(t *testing.T) {
 	s := newStepped(t, nil)
 	must(t, os.Symlink(".", s.dir+"/done"))
-	if err := s.one("a.jpg", "END").Done(); err == nil {
+	if err := s.one("a.jpg", "END").Done(nil); err == nil {
 		t.Error("done/ is the folder itself")
 	}
 	s.after(time.Minute)
@@ -249,17 +249,17 @@ func TestDoneIsALink(t *testing.T) {
 
 func TestDelete(t *testing.T) {
 	s := newStepped(t, func(o *FolderOptions) { o.After = AfterDelete })
-	must(t, s.one("a.jpg", "END").Done())
-	must(t, s.one("b.jpg", "BAD").Refuse("bad"))
+	must(t, s.one("a.jpg", "END").Done(nil))
+	must(t, s.one("b.jpg", "BAD").Refuse("bad", nil))
 	wantFiles(t, s.dir, "failed/b.jpg", "failed/b.jpg.txt")
 }
 
 func TestLongNames(t *testing.T) {
 	s := newStepped(t, nil)
 	long := strings.Repeat("ü", 125) + "x.jpg" // 255 bytes
-	must(t, s.one(long, "END").Done())
-	must(t, s.one(long, "END").Done())
-	must(t, s.one(long, "BAD").Refuse("bad"))
+	must(t, s.one(long, "END").Done(nil))
+	must(t, s.one(long, "END").Done(nil))
+	must(t, s.one(long, "BAD").Refuse("bad", nil))
 	cut := strings.Repeat("ü", 123)
 	wantFiles(t, s.dir, "done/"+strings.Repeat("ü", 124)+"-1.jpg", "done/"+long, "failed/"+cut+".jpg", "failed/"+cut+".jpg.txt")
 }
@@ -271,12 +271,12 @@ func TestReasonFile(t *testing.T) {
 	s := newStepped(t, nil)
 	must(t, os.Mkdir(s.dir+"/failed", 0o777))
 	must(t, os.Symlink(away+"/precious", s.dir+"/failed/a.jpg.txt"))
-	must(t, s.one("a.jpg", "BAD").Refuse("bad"))
+	must(t, s.one("a.jpg", "BAD").Refuse("bad", nil))
 	if got := read(t, away+"/precious"); got != "precious" {
 		t.Errorf("wrote %q", got)
 	}
 	must(t, os.Mkdir(s.dir+"/failed/b.jpg.txt", 0o777))
-	if err := s.one("b.jpg", "BAD").Refuse("bad"); err == nil {
+	if err := s.one("b.jpg", "BAD").Refuse("bad", nil); err == nil {
 		t.Error("no error")
 	}
 	s.after(time.Minute)
@@ -312,10 +312,10 @@ func TestMoveToOtherFileSystem(t *testing.T) {
 
 	changed := src
 	changed.id.size++
-	if _, err := changed.copyTo(to, "a.jpg", nameMax); !errors.Is(err, ErrFileChanged) {
+	if _, err := changed.copyTo(to, "a.jpg", nameMax, nil); !errors.Is(err, ErrFileChanged) {
 		t.Errorf("got %v", err)
 	}
-	got, err := src.moveTo(to, "a.jpg", nameMax)
+	got, err := src.moveTo(to, "a.jpg", nameMax, nil)
 	if got != "a-1.jpg" || err != nil {
 		t.Fatalf("got %s, %v", got, err)
 	}
@@ -326,7 +326,7 @@ func TestMoveToOtherFileSystem(t *testing.T) {
 	if info.Mode() != 0o640 || !info.ModTime().Equal(time.Unix(5, 7)) || read(t, filepath.Join(other, got)) != "END" {
 		t.Errorf("copy is %v of %v", info.Mode(), info.ModTime())
 	}
-	if _, err := src.moveTo(to, "a.jpg", nameMax); !errors.Is(err, errGone) {
+	if _, err := src.moveTo(to, "a.jpg", nameMax, nil); !errors.Is(err, errGone) {
 		t.Errorf("got %v", err)
 	}
 }
@@ -345,7 +345,7 @@ func TestStableID(t *testing.T) {
 		t.Errorf("ids are %v", ids)
 	}
 	at := func(sec, nsec int64) string {
-		return pictureID("s", "n", identity{mtime: unix.Timespec{Sec: sec, Nsec: nsec}}, nil)[:10]
+		return pictureID("s", "n", identity{mtime: unix.Timespec{Sec: sec, Nsec: nsec}}, contentSum{})[:10]
 	}
 	for _, test := range []struct {
 		sec, nsec int64

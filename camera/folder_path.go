@@ -70,6 +70,18 @@ func openAt(dir int, base string, flags int, mode uint32) (fd int, err error) {
 	return fd, err
 }
 
+// exists reports whether a directory has a file of any kind of that name.
+func exists(dir *os.File, base string) bool {
+	_, err := statAt(dir, base)
+	return err == nil
+}
+
+// isFile is exists for regular files.
+func isFile(dir *os.File, base string) bool {
+	st, err := statAt(dir, base)
+	return err == nil && st.Mode&unix.S_IFMT == unix.S_IFREG
+}
+
 func unlinkAt(dir *os.File, base string) error {
 	return retry(func() error { return unix.Unlinkat(int(dir.Fd()), base, 0) })
 }
@@ -144,30 +156,46 @@ func openFileAt(dir *os.File, base string) (*os.File, identity, error) {
 }
 
 // renameFree renames a file to the name want in the directory to, or to the first numbered name that is free: it never
-// replaces a file. It returns the name that the file got, at most limit bytes long.
-func renameFree(from *os.File, base string, to *os.File, want string, limit int) (string, error) {
+// replaces a file. It returns the name that the file got, at most limit bytes long. A result that was written to the
+// directory gets its place first.
+func renameFree(from *os.File, base string, to *os.File, want string, limit int, r *result) (string, error) {
+	return inFreeName(to, want, limit, r, func(got string) error {
+		if err := r.place(to, got); err != nil {
+			return err
+		}
+		err := renameNoReplace(from, base, to, got)
+		if err == nil {
+			return nil
+		}
+		if undo := r.retract(to, got); undo != nil {
+			return undo
+		}
+		return err
+	})
+}
+
+// inFreeName calls try with the name want, and then with numbered ones that are free for a picture and its result, while
+// it says EEXIST.
+func inFreeName(dir *os.File, want string, limit int, r *result, try func(got string) error) (string, error) {
 	const attempts = 100 // others may take the free names
 	got := numbered(want, 0, limit)
 	for range attempts {
-		err := renameNoReplace(from, base, to, got)
+		err := try(got)
 		if err == nil {
 			return got, nil
 		}
 		if !errors.Is(err, unix.EEXIST) {
 			return "", err
 		}
-		got = freeName(to, want, limit)
+		got = freeName(dir, want, limit, r)
 	}
 	return "", &fs.PathError{Op: "rename to", Path: printable(got), Err: unix.EEXIST}
 }
 
 // freeName finds a numbered name that is free with a number of looks that grows like the number's logarithm: a camera
 // that always sends image.jpg has thousands of them in done/.
-func freeName(dir *os.File, want string, limit int) string {
-	used := func(n int) bool {
-		_, err := statAt(dir, numbered(want, n, limit))
-		return err == nil
-	}
+func freeName(dir *os.File, want string, limit int, r *result) string {
+	used := func(n int) bool { return r.taken(dir, numbered(want, n, limit)) }
 	low, high := 0, 1 // low is used
 	for used(high) && high < 1<<40 {
 		low, high = high, 2*high
@@ -180,6 +208,11 @@ func freeName(dir *os.File, want string, limit int) string {
 		}
 	}
 	return numbered(want, high, limit)
+}
+
+// renameOver renames a file within a directory. It replaces one that has the name already.
+func renameOver(dir *os.File, base, name string) error {
+	return retry(func() error { return unix.Renameat(int(dir.Fd()), base, int(dir.Fd()), name) })
 }
 
 func renameNoReplace(from *os.File, base string, to *os.File, name string) error {

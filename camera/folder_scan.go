@@ -13,6 +13,7 @@ import (
 
 // step does what is due at now, and returns when it is to be called again at the latest. The loop is its only caller.
 func (f *Folder) step(now time.Duration) time.Duration {
+	defer f.tell()
 	f.mu.Lock()
 	scan := now >= f.scanAt
 	f.mu.Unlock()
@@ -28,11 +29,13 @@ func (f *Folder) step(now time.Duration) time.Duration {
 		}
 	}
 	var unsaved bool
+	var failing string
 	if f.journal != nil {
-		unsaved = f.journal.save(now)
+		unsaved, failing = f.journal.save(now)
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.troubles[troubleJournal] = failing
 	next := f.scanAt
 	if unsaved {
 		next = min(next, now+saveInterval)
@@ -71,12 +74,12 @@ func (f *Folder) look(e *entry, now time.Duration) {
 	switch {
 	case errors.Is(err, errNotRegular):
 		f.forget(e)
-		f.ignore(e.name)
+		f.ignore(e.name, errNotRegular.Error())
 	case err != nil:
 		f.forget(e) // it is gone; and where it can't be reached, the next scan finds it again
 	case !e.id.same(id, f.inodes):
 		f.restart(e, id, now)
-	case quiet < f.opts.Settle:
+	case quiet < f.opts.Settle && !e.movedIn:
 		f.wait(e, e.since+f.opts.Settle)
 	case e.incomplete && quiet < f.opts.Grace:
 		f.wait(e, min(e.since+f.opts.Grace, now+pollInterval))
@@ -90,6 +93,9 @@ func (f *Folder) look(e *entry, now time.Duration) {
 // touch looks at a name again: something was made, written (then wrote is set), changed or removed there.
 func (f *Folder) touch(name string, now time.Duration, wrote bool) {
 	if PictureName(name) {
+		if f.leftAlone(name) {
+			return
+		}
 		if wrote && f.stillWriting(name, now) {
 			return
 		}
@@ -118,91 +124,6 @@ func (f *Folder) stillWriting(name string, now time.Duration) bool {
 	}
 	f.restart(e, e.id, now)
 	return true
-}
-
-// note takes in what lstat says of a candidate's name.
-func (f *Folder) note(name string, st *unix.Stat_t, err error, now time.Duration, wrote bool) {
-	var id identity
-	if err == nil {
-		id, err = fileOf(st)
-	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	e := f.entries[name]
-	if e != nil {
-		e.seen = f.scans
-	}
-	switch {
-	case err != nil:
-		if errors.Is(err, errNotRegular) {
-			f.ignore(name)
-		}
-		if e != nil && e.pending() {
-			f.forget(e)
-		}
-	case e == nil:
-		f.add(name, id, now)
-	case e.state == taken: // it is looked at again when it is given back
-	case e.state == stuck:
-		f.wait(e, now) // another file may have taken its place
-	case wrote || !e.id.same(id, f.inodes):
-		f.restart(e, id, now)
-	case e.tries > 0:
-		f.wait(e, now) // it may be readable now
-	}
-}
-
-// add makes an entry for a file that was not known, unless it was processed already. The caller holds mu.
-func (f *Folder) add(name string, id identity, now time.Duration) {
-	delete(f.ignored, name)
-	if f.journal != nil && f.journal.has(name, id, f.inodes, f.scans) {
-		return
-	}
-	if len(f.entries) >= f.room {
-		f.overfull = true
-		return
-	}
-	e := &entry{name: name, seen: f.scans}
-	f.entries[name] = e
-	f.restart(e, id, now)
-}
-
-// restart has an entry settle anew, with the identity that it has now. The caller holds mu.
-func (f *Folder) restart(e *entry, id identity, now time.Duration) {
-	e.id, e.since, e.incomplete, e.state = id, now, false, waiting
-	f.wait(e, now+f.opts.Settle)
-}
-
-// wait has the loop look at an entry when it is due. The caller holds mu.
-func (f *Folder) wait(e *entry, due time.Duration) {
-	e.due = due
-	e.put(&f.timers)
-	if f.timers.first() == e {
-		signal(f.kick)
-	}
-}
-
-// forget drops an entry. The caller holds mu.
-func (f *Folder) forget(e *entry) {
-	e.put(nil)
-	delete(f.entries, e.name)
-	if f.overfull && len(f.entries) <= f.room*3/4 {
-		f.overfull = false
-		f.scanAt = 0
-		signal(f.kick)
-	}
-}
-
-// ignore takes note of what has a picture's name and is no regular file. The caller holds mu.
-func (f *Folder) ignore(name string) {
-	if _, known := f.ignored[name]; !known {
-		if len(f.ignored) >= maxIgnored {
-			return
-		}
-		f.stats.Ignored++
-		f.log.Debug("no regular file: ignored", "file", printable(name))
-	}
-	f.ignored[name] = f.scans
 }
 
 // rescan has the folder scanned at the given time, if not earlier.
@@ -235,6 +156,7 @@ func (f *Folder) scan(now time.Duration) {
 		interval = pollInterval
 	}
 	f.inodes = found.inodes
+	f.troubles[troubleScan], f.troubles[troubleWatch] = found.unread, found.unwatched
 	if found.complete {
 		f.sweep()
 	}
@@ -264,7 +186,11 @@ func (f *Folder) sweep() {
 type findings struct {
 	complete bool   // all could be read
 	polled   string // why they have to be polled, or ""
-	inodes   bool   // inode numbers tell files apart in all of them
+
+	unwatched string // polled, for want of watches
+	unread    string // which directory can't be read, and why
+
+	inodes bool // inode numbers tell files apart in all of them
 }
 
 // scanTree reads the directory top, "" for the folder, and those below it where the folder is recursive. Each is watched
@@ -280,6 +206,7 @@ func (f *Folder) scanTree(top string, now time.Duration) findings {
 		if f.opts.Poll != PollOn {
 			if err := f.addWatch(f.join(dir)); err != nil && !errors.Is(err, unix.ENOENT) {
 				found.polled = watchProblem(err)
+				found.unwatched = found.polled + ": polling"
 			}
 		}
 		f.dirs[dir] = true
@@ -292,6 +219,7 @@ func (f *Folder) scanTree(top string, now time.Duration) findings {
 		if dir == "" || !gone(err) {
 			found.complete = false
 			f.readProblem(dir, err)
+			found.unread = "can't read directory " + printable(f.join(dir)) + ": " + cause(err)
 		}
 	}
 	return found
@@ -314,7 +242,7 @@ func (f *Folder) scanDir(rel string, now time.Duration, found *findings) (below 
 		for _, d := range list {
 			if name := path.Join(rel, d.Name()); d.IsDir() && f.descends(name) {
 				below = append(below, name)
-			} else if PictureName(d.Name()) && !f.known(name, d.Type()) {
+			} else if PictureName(d.Name()) && !f.leftAlone(name) && !f.known(name, d.Type()) {
 				st, err := lstat(f.join(name))
 				f.note(name, &st, err, now, false)
 			}
@@ -333,6 +261,9 @@ func (f *Folder) descends(name string) bool {
 	if !f.opts.Recursive || PictureName(name) || path.Base(name)[0] == '.' || name == doneDir || name == failedDir {
 		return false
 	}
+	if f.patterns.directory(name) {
+		return false
+	}
 	if strings.Count(name, "/") >= maxDepth {
 		if !f.said["depth"] {
 			f.said["depth"] = true
@@ -349,6 +280,9 @@ func (f *Folder) known(name string, mode fs.FileMode) bool {
 	defer f.mu.Unlock()
 	if e := f.entries[name]; e != nil && mode.IsRegular() {
 		e.seen = f.scans
+		if e.known {
+			f.journal.has(name, e.id, f.inodes, f.volume, f.scans) // it isn't forgotten before it was compared
+		}
 		return true
 	}
 	if _, ok := f.ignored[name]; ok && !mode.IsRegular() {

@@ -151,7 +151,7 @@ func TestIncomplete(t *testing.T) {
 	if item.Err == nil || item.Err.Error() != "no end marker" {
 		t.Errorf("err is %v", item.Err)
 	}
-	must(t, item.Refuse(item.Err.Error()))
+	must(t, item.Refuse(item.Err.Error(), nil))
 	if got, want := read(t, s.dir+"/failed/a.jpg.txt"), "2026-09-23T10:15:30Z no end marker\n"; got != want {
 		t.Errorf("reason is %q, want %q", got, want)
 	}

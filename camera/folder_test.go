@@ -150,13 +150,13 @@ func TestWaysIn(t *testing.T) {
 				if item.File != d.name || item.Err != nil {
 					t.Fatalf("got %q, %v; want %q", item.File, item.Err, d.name)
 				}
-				must(t, item.Done())
+				must(t, item.Done(nil))
 				if _, err := os.Stat(filepath.Join(dir, "done", d.name)); err != nil {
 					t.Error(err)
 				}
 			}
 			n := uint64(len(drops))
-			if stats := f.Stats(); stats != (FolderStats{Seen: n, Done: n}) {
+			if stats := f.Stats(); stats != (FolderStats{Seen: n, Done: n, Polled: stats.Polled}) {
 				t.Errorf("stats are %+v", stats)
 			}
 		})
@@ -200,7 +200,7 @@ func TestSlowWriter(t *testing.T) {
 	if item == nil || item.Err != nil || item.Size != 5*1024+3 {
 		t.Fatalf("got %+v", item)
 	}
-	must(t, item.Done())
+	must(t, item.Done(nil))
 	wantFiles(t, dir, "done/slow.jpg")
 }
 
@@ -282,7 +282,7 @@ func TestManyAtOnce(t *testing.T) {
 			t.Fatalf("%s was handed out twice", item.File)
 		}
 		seen[item.File] = true
-		must(t, item.Done())
+		must(t, item.Done(nil))
 	}
 	if stats := f.Stats(); stats != (FolderStats{Seen: n, Done: n}) {
 		t.Errorf("stats are %+v", stats)
@@ -305,7 +305,7 @@ func TestRefused(t *testing.T) {
 		if !errors.As(item.Err, &refused) || refused.Reason != reasons[item.File] {
 			t.Fatalf("%s: %v", item.File, item.Err)
 		}
-		must(t, item.Refuse(item.Err.Error()))
+		must(t, item.Refuse(item.Err.Error(), nil))
 	}
 	wantFiles(t, dir, "failed/bad.jpg", "failed/bad.jpg.txt", "failed/cut.jpg", "failed/cut.jpg.txt",
 		"failed/empty.jpg", "failed/empty.jpg.txt")

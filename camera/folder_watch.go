@@ -122,6 +122,7 @@ func (f *Folder) sayPolled(reason string) {
 		}
 	}
 	f.said[key+reason] = true
+	f.stats.Polled = reason
 	if reason != "" {
 		f.log.Info("folder is polled", "path", f.path, "every", pollInterval, "reason", reason)
 	}
@@ -150,17 +151,12 @@ func (f *Folder) present() bool {
 	f.root = identity{dev: st.Dev, ino: st.Ino} // zero where it is gone
 	switch {
 	case err != nil:
-		if !f.missing {
-			f.missing = true
+		if f.setMissing(true) {
 			f.log.Warn("folder is gone: waiting for it", "path", f.path, "error", err)
 			f.dropWatches()
-			f.mu.Lock()
-			f.stats.Errors++
-			f.mu.Unlock()
 		}
 		return false
-	case f.missing:
-		f.missing = false
+	case f.setMissing(false):
 		f.log.Info("folder is back", "path", f.path)
 	case was != identity{} && was != f.root:
 		f.log.Info("folder was replaced: taking up the new one", "path", f.path)
@@ -172,6 +168,21 @@ func (f *Folder) present() bool {
 		f.mu.Unlock()
 	}
 	return true
+}
+
+// setMissing reports whether it is news that the folder is not there, or that it is.
+func (f *Folder) setMissing(missing bool) (news bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	news = f.missing != missing
+	f.missing, f.troubles[troubleGone] = missing, ""
+	if missing {
+		f.troubles[troubleGone] = "folder is gone"
+		if news {
+			f.stats.Errors++
+		}
+	}
+	return news
 }
 
 func (f *Folder) dropWatches() {

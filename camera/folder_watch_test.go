@@ -19,7 +19,7 @@ func TestFolderRemovedAndBack(t *testing.T) {
 			dir := t.TempDir() + "/inbox"
 			f := watched(t, options(dir))
 			write(t, dir+"/1.jpg", "END")
-			must(t, next(t, f).Done())
+			must(t, next(t, f).Done(nil))
 			switch how {
 			case "removed":
 				must(t, os.RemoveAll(dir))
@@ -34,7 +34,7 @@ func TestFolderRemovedAndBack(t *testing.T) {
 			if item.File != "2.jpg" {
 				t.Fatalf("got %s", item.File)
 			}
-			must(t, item.Done())
+			must(t, item.Done(nil))
 			if how != "renamed" {
 				wantFiles(t, dir, "done/2.jpg")
 			}
@@ -69,7 +69,7 @@ func TestNewDirectories(t *testing.T) {
 			t.Fatalf("got %s", item.File)
 		}
 		delete(want, item.File)
-		must(t, item.Done())
+		must(t, item.Done(nil))
 		if _, err := os.Stat(filepath.Join(dir, "done", item.File)); err != nil {
 			t.Error(err)
 		}
@@ -98,12 +98,12 @@ func TestNothingLeaks(t *testing.T) {
 		write(t, dir+"/b.jpg", "BAD")
 		for range 2 {
 			if item := next(t, f); item.Err != nil {
-				must(t, item.Refuse("bad"))
+				must(t, item.Refuse("bad", nil))
 			} else {
 				file, err := item.Open()
 				must(t, err)
 				must(t, file.Close())
-				must(t, item.Done())
+				must(t, item.Done(nil))
 			}
 		}
 		must(t, os.RemoveAll(dir))
@@ -175,7 +175,7 @@ func TestFolderAway(t *testing.T) {
 	must(t, os.Rename(s.dir, s.dir+".away"))
 	s.after(time.Minute)
 	s.wantNext()
-	if err := outstanding.Done(); err == nil {
+	if err := outstanding.Done(nil); err == nil {
 		t.Error("done without a folder")
 	}
 	s.after(time.Minute)

@@ -10,6 +10,7 @@ import (
 	"github.com/goccy/go-yaml"
 
 	"sightd/camera/picture"
+	"sightd/publish"
 )
 
 // Config is the whole configuration. Default fills it, Load lays a file and the environment over that. Relative paths
@@ -47,7 +48,18 @@ type MQTTConfig struct {
 	CA           string `yaml:"ca"`   // PEM file with the authorities to trust; "": the system's
 	Cert         string `yaml:"cert"` // PEM file with the client's certificate; with Key or not at all
 	Key          string `yaml:"key"`  // PEM file with the client's private key
-	QoS          int    `yaml:"qos"`  // of events and results: 0 or 1
+	QoS          int    `yaml:"qos"`  // of events: 0 or 1
+	// Discovery is the topic that Home Assistant's MQTT discovery listens below; "": sightd doesn't announce itself.
+	Discovery    string       `yaml:"discovery"`
+	Outbox       OutboxConfig `yaml:"outbox"`
+	MaxPayloadKB int          `yaml:"max_payload_kb"` // KiB of a message that sightd publishes: 4 to 16384
+	Fleet        string       `yaml:"fleet"`          // group that shares classify requests, a name as Config.Name; "": none
+}
+
+// OutboxConfig bounds what waits on disk for the broker.
+type OutboxConfig struct {
+	MaxMB  int           `yaml:"max_mb"`  // MiB: 1 to 4096
+	MaxAge time.Duration `yaml:"max_age"` // 1m to 8760h
 }
 
 // SourceConfig is one place that pictures come from.
@@ -60,6 +72,16 @@ type SourceConfig struct {
 	Poll      string        `yaml:"poll"`      // auto, on or off: look regularly instead of waiting for notice
 	After     string        `yaml:"after"`     // move, keep or delete a classified picture
 	Resize    string        `yaml:"resize"`    // squash, crop or letterbox, to the model's input size
+	Ignore    []string      `yaml:"ignore"`    // patterns of names that are left alone: see camera.FolderOptions.Ignore
+	Results   bool          `yaml:"results"`   // write the event of each picture beside it, as <name>.json
+	Done      QuotaConfig   `yaml:"done"`      // of done/
+	Failed    QuotaConfig   `yaml:"failed"`    // of failed/
+}
+
+// QuotaConfig bounds a folder: the oldest files in it make room for new ones.
+type QuotaConfig struct {
+	MaxMB    int `yaml:"max_mb"`    // MiB: up to 1048576; 0: no bound
+	MaxFiles int `yaml:"max_files"` // files, results and reasons among them: 3 to 10000000; 0: no bound
 }
 
 // DecideConfig says what is made of the scores.
@@ -88,11 +110,14 @@ func Default() Config {
 		Version:  1,
 		StateDir: "./state",
 		Model:    ModelConfig{Delegate: "auto"},
-		MQTT:     MQTTConfig{Listen: "127.0.0.1:1883", QoS: 1},
-		Sources:  []SourceConfig{inbox},
-		Decide:   DecideConfig{Top: 5},
-		Limits:   LimitsConfig{MaxPixels: picture.DefaultLimits.MaxPixels, MaxFileMB: int(picture.DefaultLimits.MaxBytes >> 20)},
-		Log:      LogConfig{Level: "info", Format: "text"},
+		MQTT: MQTTConfig{
+			Listen: "127.0.0.1:1883", QoS: 1, Discovery: "homeassistant",
+			Outbox: OutboxConfig{MaxMB: 64, MaxAge: 168 * time.Hour}, MaxPayloadKB: publish.MaxPayload >> 10,
+		},
+		Sources: []SourceConfig{inbox},
+		Decide:  DecideConfig{Top: 5},
+		Limits:  LimitsConfig{MaxPixels: picture.DefaultLimits.MaxPixels, MaxFileMB: int(picture.DefaultLimits.MaxBytes >> 20)},
+		Log:     LogConfig{Level: "info", Format: "text"},
 	}
 }
 

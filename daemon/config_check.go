@@ -124,12 +124,23 @@ func (r *configReader) checkMQTT() {
 	if m.Key != "" && m.Cert == "" {
 		r.fault("mqtt.key", errors.New("want mqtt.cert with it"))
 	}
+	if host, _, err := net.SplitHostPort(m.Listen); m.Broker == "" && m.User == "" && err == nil && !loopback(host) {
+		r.fault("mqtt.listen", errors.New("want mqtt.user and mqtt.password_file with an address that others reach, have no mqtt.user: "+
+			"who reaches the broker inside sightd must log in"))
+	}
 	tls := strings.HasPrefix(m.Broker, "mqtts:") || strings.HasPrefix(m.Broker, "wss:")
 	for _, k := range []struct{ path, value string }{{"mqtt.ca", m.CA}, {"mqtt.cert", m.Cert}, {"mqtt.key", m.Key}} {
 		if k.value != "" && !tls {
 			r.fault(k.path, errors.New("want an mqtts:// or wss:// URL as mqtt.broker with it: no other connection is encrypted"))
 		}
 	}
+}
+
+// loopback reports whether only programs on this machine reach a host's name or address. Other names than localhost are looked
+// up when the broker starts, not here.
+func loopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 // checkPaths keeps two sources, or a source and the daemon's own state, from claiming the same files.

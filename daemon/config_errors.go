@@ -105,7 +105,7 @@ func (r *configReader) readEnv(env []string) {
 			continue
 		}
 		r.places[keys[i].path] = place
-		if err := keys[i].set(configValue{plainValue, value}); err != nil {
+		if err := keys[i].set(configValue{kind: plainValue, text: value}); err != nil {
 			r.fault(keys[i].path, err)
 		}
 	}

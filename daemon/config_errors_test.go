@@ -54,9 +54,15 @@ func TestConfigErrors(t *testing.T) {
 		{"external delegate", "model: {delegate: external:/x.so}\n", `f.yaml:1:9: model.delegate: "external:/x.so" is not supported by this version; use auto, cpu or xnnpack`},
 		{"later QoS", "mqtt: {qos: 2}\n", "f.yaml:1:8: mqtt.qos: 2 is not supported by this version; use 0 or 1"},
 		{"later switch", "snapshots:\n    enabled: true\n", "f.yaml:2:5: snapshots.enabled: true is not supported by this version; leave it at false"},
-		{"later text", "mqtt:\n  discovery: other\n", `f.yaml:2:3: mqtt.discovery: "other" is not supported by this version; leave it at "homeassistant" or ""`},
-		{"later section", "mqtt: {outbox: {max_mb: 65, max_age: 1h}}\n", "f.yaml:1:17: mqtt.outbox.max_mb: 65 is not supported by this version; leave it at 64\n" +
-			"f.yaml:1:29: mqtt.outbox.max_age: 1h is not supported by this version; leave it at 168h"},
+		{"discovery", "mqtt:\n  discovery: a//b\n", `f.yaml:2:3: mqtt.discovery: want topic levels such as home/door, at most 256 bytes, without + and #, no $ or / in front, no / at the end, have "a//b"`},
+		{"outbox", "mqtt: {outbox: {max_mb: 0, max_age: 1s}}\n", "f.yaml:1:17: mqtt.outbox.max_mb: want a whole number from 1 to 4096, have 0\n" +
+			"f.yaml:1:28: mqtt.outbox.max_age: want a duration from 1m0s to 8760h0m0s, have 1s"},
+		{"fleet", "mqtt: {fleet: a/b}\n", `f.yaml:1:8: mqtt.fleet: want 1 to 64 of a-z, 0-9, _ and -, have "a/b"`},
+		{"embedded broker for all", "mqtt: {listen: 0.0.0.0:1883}\n", "f.yaml:1:8: mqtt.listen: want mqtt.user and mqtt.password_file with an address that others reach, have no mqtt.user: " +
+			"who reaches the broker inside sightd must log in"},
+		{"no list", "sources: [{name: a, path: b, ignore: x}]\n", "f.yaml:1:30: sources[0].ignore: want a list of texts, have text"},
+		{"bad pattern", "sources: [{name: a, path: b, ignore: ['[']}]\n", `f.yaml:1:30: sources[0].ignore: ignore "[": want each [ closed, and something after each \`},
+		{"too few files", "sources: [{name: a, path: b, done: {max_files: 2}}]\n", "f.yaml:1:37: sources[0].done.max_files: want 0 or a whole number from 3 to 10000000, have 2"},
 		{"later empty", "http: {listen: ':80'}\n", `f.yaml:1:8: http.listen: a value is not supported by this version; leave it at ""`},
 		{"later without a value", "privacy:\n", `f.yaml:1:1: privacy: no value is not supported by this version; leave it at "full"`},
 		{"later lists", "decide: {confirm: [3, 4], labels: {a: 1}, groups: !x {}}\n", "f.yaml:1:10: decide.confirm: [3, 4] is not supported by this version; leave it at [3, 5]\n" +

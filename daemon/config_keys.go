@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"sightd/camera"
 )
 
 // configKey is a key of the configuration: where it stands and what takes its value.
@@ -41,10 +43,11 @@ func configKeys(c *Config) []configKey {
 		{"mqtt.cert", setText(&c.MQTT.Cert, nil)},
 		{"mqtt.key", setText(&c.MQTT.Key, nil)},
 		{"mqtt.qos", later(setWhole(&c.MQTT.QoS, 0, 1), "use 0 or 1", "2")},
-		{"mqtt.discovery", onlyDefault("homeassistant", "")},
-		{"mqtt.outbox.max_mb", onlyDefault("64")},
-		{"mqtt.outbox.max_age", onlyDefault("168h")},
-		{"mqtt.fleet", onlyDefault("")},
+		{"mqtt.discovery", setText(&c.MQTT.Discovery, orEmpty(checkTopic))},
+		{"mqtt.outbox.max_mb", setWhole(&c.MQTT.Outbox.MaxMB, 1, 4096)},
+		{"mqtt.outbox.max_age", setDuration(&c.MQTT.Outbox.MaxAge, time.Minute, 8760*time.Hour)},
+		{"mqtt.max_payload_kb", setWhole(&c.MQTT.MaxPayloadKB, 4, 16384)},
+		{"mqtt.fleet", setText(&c.MQTT.Fleet, orEmpty(checkName))},
 
 		{"decide.top", setWhole(&c.Decide.Top, 1, 100)},
 		{"decide.enter", onlyDefault("0.6")},
@@ -81,6 +84,12 @@ func sourceKeys(s *SourceConfig) []configKey {
 		{"poll", setPoll(&s.Poll)},
 		{"after", setOneOf(&s.After, "move", "keep", "delete")},
 		{"resize", setOneOf(&s.Resize, "squash", "crop", "letterbox")},
+		{"ignore", setTexts(&s.Ignore, 64, camera.CheckIgnore)},
+		{"results", setBool(&s.Results)},
+		{"done.max_mb", setWhole(&s.Done.MaxMB, 0, 1<<20)},
+		{"done.max_files", setFiles(&s.Done.MaxFiles)},
+		{"failed.max_mb", setWhole(&s.Failed.MaxMB, 0, 1<<20)},
+		{"failed.max_files", setFiles(&s.Failed.MaxFiles)},
 
 		// Of cameras, streams and recordings. A URL or a pipeline may have a password in it: see onlyDefault.
 		{"device", onlyDefault("")},
@@ -124,6 +133,28 @@ func setText(dst *string, check func(string) error) configSetter {
 	}
 }
 
+// setTexts takes a list of at most so many texts, each of which check accepts.
+func setTexts(dst *[]string, most int, check func(string) error) configSetter {
+	return func(v configValue) error {
+		if v.kind != listValue {
+			return fmt.Errorf("want a list of texts, have %s", v.kind)
+		}
+		if len(v.items) > most {
+			return fmt.Errorf("want at most %d texts, have %d", most, len(v.items))
+		}
+		var texts []string
+		for _, item := range v.items {
+			var text string
+			if err := setText(&text, check)(item); err != nil {
+				return err
+			}
+			texts = append(texts, text)
+		}
+		*dst = texts
+		return nil
+	}
+}
+
 // setWhole takes a decimal number from lo to hi.
 func setWhole(dst *int, lo, hi int) configSetter {
 	want := fmt.Sprintf("a whole number from %d to %d", lo, hi)
@@ -134,6 +165,19 @@ func setWhole(dst *int, lo, hi int) configSetter {
 		n, err := strconv.Atoi(v.text)
 		if v.kind != plainValue || err != nil || n < lo || n > hi {
 			return fmt.Errorf("want %s, have %s", want, v)
+		}
+		*dst = n
+		return nil
+	}
+}
+
+// setFiles takes a limit of files: 0 for none, or room for a picture with its result and its reason.
+func setFiles(dst *int) configSetter {
+	const least, most = 3, 10_000_000
+	return func(v configValue) error {
+		var n int
+		if err := setWhole(&n, 0, most)(v); err != nil || n > 0 && n < least {
+			return fmt.Errorf("want 0 or a whole number from %d to %d, have %s", least, most, v)
 		}
 		*dst = n
 		return nil

@@ -41,7 +41,7 @@ func honouredKeys(t *testing.T) []string {
 			switch {
 			case f.Type.Kind() == reflect.Struct:
 				walk(path+".", f.Type)
-			case f.Type.Kind() == reflect.Slice:
+			case f.Type.Kind() == reflect.Slice && f.Type.Elem().Kind() == reflect.Struct:
 				walk(path+"[0].", f.Type.Elem())
 			default:
 				paths = append(paths, path)
@@ -103,7 +103,16 @@ func TestConfigValues(t *testing.T) {
 		{"carriage returns", "name: pi\r\nlog:\r\n  level: warn\r\n", "", with(func(c *Config) { c.Name, c.Log.Level = "pi", "warn" })},
 		{"tab behind a colon", "name:\tpi\n", "", with(func(c *Config) { c.Name = "pi" })},
 		{"later keys at their defaults", "mqtt: {discovery: homeassistant, fleet: '', outbox: {max_mb: 64, max_age: 168h}}\n", "", Default()},
-		{"discovery off", "mqtt: {discovery: \"\"}\n", "", Default()},
+		{"discovery off", "mqtt: {discovery: \"\"}\n", "", with(func(c *Config) { c.MQTT.Discovery = "" })},
+		{"outbox", "mqtt: {outbox: {max_mb: 65, max_age: 1h}}\n", "", with(func(c *Config) { c.MQTT.Outbox = OutboxConfig{65, time.Hour} })},
+		{"fleet", "mqtt: {fleet: street, max_payload_kb: 16}\n", "", with(func(c *Config) { c.MQTT.Fleet, c.MQTT.MaxPayloadKB = "street", 16 })},
+		{"embedded broker for others", "mqtt: {listen: 0.0.0.0:1883, user: u, password_file: f}\n", "", with(func(c *Config) {
+			c.MQTT.Listen, c.MQTT.User, c.MQTT.PasswordFile = "0.0.0.0:1883", "u", "f"
+		})},
+		{"ignored files", "sources: [{name: a, path: b, ignore: [\"*.gif\", raw/], results: true, done: {max_mb: 1, max_files: 3}}]\n", "", with(func(c *Config) {
+			s := &c.Sources[0]
+			s.Name, s.Path, s.Ignore, s.Results, s.Done = "a", "b", []string{"*.gif", "raw/"}, true, QuotaConfig{1, 3}
+		})},
 		{"decide at its defaults", "decide: {top: 5, enter: 0.60, stay: 0.4, confirm: [3, 5], hold: 10s, cooldown: 15s, smoothing: .5, unknown: auto, labels: {}, groups: {}, schedule: []}\n", "", Default()},
 		{"the rest at its defaults", "snapshots: {enabled: false, max_mb: 200, mqtt: False}\nprivacy: full\nhttp: {listen: \"\"}\nmqtt: {outbox: {max_mb: 64, max_age: 168h0m}}\n", "", Default()},
 		{"text of digits", "mqtt: {user: 007, password: 0x1F}\n", "", with(func(c *Config) { c.MQTT.User, c.MQTT.Password = "007", "0x1F" })},
@@ -116,7 +125,7 @@ func TestConfigValues(t *testing.T) {
 		{"largest", "model: {threads: 64}\nlimits: {max_pixels: 200000000, max_file_mb: 1024}\ndecide: {top: 100}\n", "", with(func(c *Config) {
 			c.Model.Threads, c.Limits, c.Decide.Top = 64, LimitsConfig{200_000_000, 1024}, 100
 		})},
-		{"any port", "mqtt: {listen: ':0', qos: 0}\n", "", with(func(c *Config) { c.MQTT.Listen, c.MQTT.QoS = ":0", 0 })},
+		{"any port", "mqtt: {listen: 'localhost:0', qos: 0}\n", "", with(func(c *Config) { c.MQTT.Listen, c.MQTT.QoS = "localhost:0", 0 })},
 		{"short source", "sources:\n- {name: door, path: /srv/door}\n", "", with(func(c *Config) { c.Sources = []SourceConfig{door} })},
 		{"full source", "sources:\n  - name: door\n    path: /srv/door\n    type: folder\n    recursive: true\n    settle: 1h\n    poll: on\n    after: keep\n    resize: crop\n    rotate: 0\n    crop: [0,0,1,1]\n", "", with(func(c *Config) {
 			s := door
@@ -177,7 +186,7 @@ func TestConfigLoad(t *testing.T) {
 	if err := os.WriteFile(path, make([]byte, 10<<20), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	want := path + ": want at most 65536 bytes, have more"
+	want := path + ": want at most 131072 bytes, have more"
 	if _, err = Load(path, nil); err == nil || err.Error() != want {
 		t.Errorf("Load of a large file gives %v, want %s", err, want)
 	}
@@ -220,8 +229,8 @@ func TestConfigBounds(t *testing.T) {
 		{"braces", strings.Repeat("{a: ", 10_000), "f.yaml:1:65: want at most 16 brackets within each other, have more"},
 		{"lists in lists", strings.Repeat("- ", 30_000), "f.yaml:1:81: want - and ? in the first 80 columns, have one behind them"},
 		{"long path", strings.Repeat("k", 50_000) + ":\n" + strings.Repeat("- ", 4000), "f.yaml:2:81: want - and ? in the first 80 columns, have one behind them"},
-		{"keys", strings.Repeat("a: 1\n", 10_000), "f.yaml:1366:2: want at most 4096 keys, values and marks, have more"},
-		{"bytes", strings.Repeat("#", maxConfigBytes+1), "f.yaml: want at most 65536 bytes, have more"},
+		{"keys", strings.Repeat("a: 1\n", 10_000), "f.yaml:2731:4: want at most 8192 keys, values and marks, have more"},
+		{"bytes", strings.Repeat("#", maxConfigBytes+1), "f.yaml: want at most 131072 bytes, have more"},
 		{"laughs", "a: &a [lol, lol]\nb: &b [*a, *a]\nc: &c [*b, *b]\nname: *c\n", "f.yaml:1:1: a: unknown key\n" +
 			"f.yaml:2:1: b: unknown key\nf.yaml:3:1: c: unknown key\nf.yaml:4:1: name: want text, have a list"},
 		{"sources", "sources: [&s {name: a, path: b}" + strings.Repeat(", *s", 64) + "]\n", "f.yaml:1:1: sources: want 1 to 64 sources, have 65"},
@@ -289,7 +298,7 @@ func FuzzParse(f *testing.F) {
 		setters := configKeys(&Config{})
 		check := func(keys []configKey, path string, value any) {
 			i := slices.IndexFunc(keys, func(k configKey) bool { return k.path == path })
-			if err := keys[i].set(configValue{plainValue, fmt.Sprint(value)}); err != nil {
+			if err := keys[i].set(configValue{kind: plainValue, text: fmt.Sprint(value)}); err != nil {
 				t.Errorf("%s: accepted, but %v", path, err)
 			}
 		}

@@ -21,8 +21,8 @@ import (
 // so its time and memory grow with the squares of depth and size: without these bounds a file of 64 KiB takes 19 s and
 // 6 GB. A configuration of 64 sources with every key and its comments stays below all of them.
 const (
-	maxConfigBytes  = 64 << 10
-	maxConfigTokens = 4096 // without comments
+	maxConfigBytes  = 128 << 10
+	maxConfigTokens = 8192 // without comments
 	maxConfigDepth  = 16   // of brackets within brackets
 	maxConfigColumn = 80   // of a "-" or "?", each of which indents what follows
 	maxConfigSource = 64   // sources; it bounds what aliases can repeat, too
@@ -40,11 +40,11 @@ const (
 	otherValue   configKind = "a tag or an alias"
 )
 
-// configValue is a value as it was written. Lists and mappings are only for keys that have nothing to say yet: their
-// text is short and for comparison and display.
+// configValue is a value as it was written. The text of lists and mappings is short and for comparison and display.
 type configValue struct {
-	kind configKind
-	text string
+	kind  configKind
+	text  string
+	items []configValue // of a list
 }
 
 // String shows the value: numbers, durations and booleans as they are, other text in quotes.
@@ -314,28 +314,33 @@ func (r *configReader) value(n ast.Node) configValue {
 		return configValue{kind: noValue}
 	case *ast.MappingNode:
 		if len(n.Values) == 0 {
-			return configValue{mappingValue, "{}"}
+			return configValue{kind: mappingValue, text: "{}"}
 		}
-		return configValue{mappingValue, "{…}"}
+		return configValue{kind: mappingValue, text: "{…}"}
 	case *ast.SequenceNode:
-		items := make([]string, 0, 4)
+		const shown = 4
+		v := configValue{kind: listValue}
+		var texts []string
 		for _, item := range n.Values {
-			if len(items) == cap(items) {
-				items = append(items, "…")
-				break
+			v.items = append(v.items, r.value(item))
+			if len(texts) < shown {
+				texts = append(texts, v.items[len(texts)].String())
 			}
-			items = append(items, r.value(item).String())
 		}
-		return configValue{listValue, "[" + strings.Join(items, ", ") + "]"}
+		if len(v.items) > shown {
+			texts = append(texts, "…")
+		}
+		v.text = "[" + strings.Join(texts, ", ") + "]"
+		return v
 	case *ast.LiteralNode:
-		return configValue{quotedValue, n.Value.Value}
+		return configValue{kind: quotedValue, text: n.Value.Value}
 	case *ast.StringNode:
 		if n.Token.Type == token.SingleQuoteType || n.Token.Type == token.DoubleQuoteType {
-			return configValue{quotedValue, n.Value}
+			return configValue{kind: quotedValue, text: n.Value}
 		}
-		return configValue{plainValue, n.Value}
+		return configValue{kind: plainValue, text: n.Value}
 	case *ast.IntegerNode, *ast.FloatNode, *ast.BoolNode, *ast.InfinityNode, *ast.NanNode:
-		return configValue{plainValue, n.GetToken().Value}
+		return configValue{kind: plainValue, text: n.GetToken().Value}
 	}
 	return configValue{kind: otherValue}
 }

@@ -4,7 +4,7 @@
 //
 // A picture's way is Daemon.step, in step.go: start reading there.
 //
-// This version has folders as sources. It doesn't watch cameras, keeps no outbox on disk and announces nothing to Home Assistant.
+// This version has folders and requests as sources. It doesn't watch cameras.
 package daemon
 
 import (
@@ -16,12 +16,14 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync"
 	"time"
 
 	"sightd/camera"
 	"sightd/camera/picture"
 	"sightd/inference"
 	"sightd/publish"
+	"sightd/publish/outbox"
 )
 
 // Options are what the configuration doesn't say.
@@ -37,36 +39,38 @@ type Options struct {
 // stopTime bounds how long a stop waits for the broker to acknowledge what was sent.
 const stopTime = 5 * time.Second
 
+// maxBrokerPacket is for the embedded broker: a picture of 16 MiB as base64 in JSON is one of 22.
+const maxBrokerPacket = 24 << 20
+
 // Daemon runs the parts. It is made by Run.
 type Daemon struct {
 	config  Config
 	opts    Options
 	log     *slog.Logger
 	now     func() time.Time
+	started time.Time
 	engine  *Engine
 	decoder *camera.Decoder
+	outbox  *outbox.Outbox
 	client  *publish.Client
 	sources []*source
-}
+	pace    pace
+	look    chan struct{} // has report look at the sources
 
-// source is a watched folder.
-type source struct {
-	config SourceConfig
-	folder *camera.Folder
-	seq    uint64 // of its last event; belongs to the goroutine that steps
+	saving    sync.Mutex
+	announced []string // topics
+	savedText string
 }
 
 // Run watches the folders of the configuration, classifies what comes, and publishes it, until ctx ends or the machine fails: a
 // picture that can't be classified, or a broker that is away, is no failure. When it returns all goroutines have ended and everything is freed.
 func Run(ctx context.Context, config Config, opts Options) (err error) {
-	d := &Daemon{config: config, opts: opts, log: opts.Log, now: time.Now}
-	if d.config.Name == "" {
-		host, err := os.Hostname()
-		if err != nil {
-			return fmt.Errorf("name this board by its host's name: %w: set the key name", err)
-		}
-		d.config.Name = publish.Name(host)
+	config, err = config.named()
+	if err != nil {
+		return err
 	}
+	d := &Daemon{config: config, opts: opts, log: opts.Log, now: time.Now, look: make(chan struct{}, 1)}
+	d.started = d.now()
 	defer func() { err = errors.Join(err, d.close()) }()
 	if err := d.openEngine(); err != nil {
 		return err
@@ -78,14 +82,19 @@ func Run(ctx context.Context, config Config, opts Options) (err error) {
 	if broker != nil {
 		defer broker.Close() // last: the client says goodbye to it
 	}
+	if err := d.openOutbox(); err != nil {
+		return err
+	}
+	before := d.restore()
+	if err := d.openSources(before); err != nil {
+		return err
+	}
 	if err := d.openClient(url); err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, d.closeClient()) }()
-	for _, s := range d.config.Sources {
-		if err := d.openSource(s); err != nil {
-			return err
-		}
+	if err := d.introduce(before); err != nil {
+		return err
 	}
 	if d.opts.Sample {
 		if err := dropSamples(d.config.Sources[0].Path); err != nil {
@@ -93,19 +102,11 @@ func Run(ctx context.Context, config Config, opts Options) (err error) {
 		}
 	}
 	d.log.Info("ready: drop pictures into the folder, see the labels with the command", "folder", d.config.Sources[0].Path,
-		"command", watchCommand(url, d.base()))
+		"command", watchCommand(url, d.config.base()))
 	if d.opts.Ready != nil {
 		d.opts.Ready(url)
 	}
 	return d.flow(ctx)
-}
-
-// base is what all topics start with.
-func (d *Daemon) base() string {
-	if d.config.MQTT.Base != "" {
-		return d.config.MQTT.Base
-	}
-	return "sightd/" + d.config.Name
 }
 
 func (d *Daemon) openEngine() error {
@@ -139,58 +140,88 @@ func (d *Daemon) openBroker() (url string, broker *publish.Broker, err error) {
 	if d.config.MQTT.Broker != "" {
 		return d.config.MQTT.Broker, nil, nil
 	}
-	broker, err = publish.Listen(d.config.MQTT.Listen, d.log)
+	password, err := readPassword(d.config.MQTT, os.Getenv("CREDENTIALS_DIRECTORY"))
 	if err != nil {
 		return "", nil, err
 	}
-	url = "mqtt://" + broker.Addr().String()
+	broker, err = publish.Listen(d.config.MQTT.Listen, publish.ListenOptions{
+		User: d.config.MQTT.User, Password: password, MaxPacket: maxBrokerPacket,
+	}, d.log)
+	if err != nil {
+		return "", nil, err
+	}
+	url = "mqtt://" + reachable(broker.Addr().String())
 	d.log.Info("embedded broker is listening", "broker", url)
 	return url, broker, nil
 }
 
 func (d *Daemon) openClient(url string) error {
-	c := d.config.MQTT
-	password, err := readPassword(c, os.Getenv("CREDENTIALS_DIRECTORY"))
+	opts, err := d.config.BrokerOptions(url)
 	if err != nil {
 		return err
 	}
-	state, err := filepath.Abs(d.config.StateDir)
-	if err != nil {
-		return fmt.Errorf("find state_dir: %w", err)
-	}
-	id, err := publish.ClientID(d.config.Name, machineID(), state)
-	if err != nil {
-		return err
-	}
+	opts.Info, opts.Outbox, opts.Log = d.info(), d.outbox, d.log
+	opts.Intake = publish.Intake{Held: heldRequests, Bytes: d.config.Limits.MaxFileMB << 20, Fleet: d.config.MQTT.Fleet}
+	d.client, err = publish.New(opts)
+	return err
+}
+
+// info is what the bridge says about itself.
+func (d *Daemon) info() publish.Info {
 	delegation := d.engine.Delegation()
-	d.client, err = publish.New(publish.Options{
-		Broker: url, ClientID: id, Base: d.base(),
-		User: c.User, Password: password, CA: c.CA, Cert: c.Cert, Key: c.Key, QoS: byte(c.QoS),
-		Log: d.log,
-		Info: publish.Info{
-			Version:  d.opts.Version,
-			Model:    publish.ModelInfo{Name: d.engine.Name, SHA256: d.engine.SHA256, Labels: d.engine.Labels},
-			Delegate: publish.DelegateInfo{Requested: d.config.Model.Delegate, Active: string(delegation.Delegate), Reason: delegation.String()},
-			Board:    board(),
-			Started:  d.now(),
-		},
+	return publish.Info{
+		Version:  d.opts.Version,
+		Model:    publish.ModelInfo{Name: d.engine.Name, SHA256: d.engine.SHA256, Labels: d.engine.Labels},
+		Delegate: publish.DelegateInfo{Requested: d.config.Model.Delegate, Active: string(delegation.Delegate), Reason: delegation.String()},
+		Board:    board(),
+		Started:  d.started,
+	}
+}
+
+func (d *Daemon) maxPayload() int { return d.config.maxPayload() }
+
+// model is what events name as their model.
+func (d *Daemon) model() publish.Model {
+	return publish.Model{Name: d.engine.Name, SHA256: d.engine.SHA256, Delegate: string(d.engine.Delegation().Delegate)}
+}
+
+// openOutbox opens what keeps events until the broker has them.
+func (d *Daemon) openOutbox() (err error) {
+	d.outbox, err = outbox.Open(outbox.Options{
+		Dir:      filepath.Join(d.config.StateDir, "outbox"),
+		MaxBytes: int64(d.config.MQTT.Outbox.MaxMB) << 20,
+		MaxAge:   d.config.MQTT.Outbox.MaxAge,
+		Log:      d.log,
 	})
 	return err
 }
 
-func (d *Daemon) openSource(c SourceConfig) error {
-	folder, err := camera.OpenFolder(camera.FolderOptions{
-		Name: c.Name, Path: c.Path, Recursive: c.Recursive,
-		Settle: c.Settle, Poll: camera.Poll(c.Poll), After: camera.After(c.After),
-		Whole:    camera.Whole(d.limits()),
-		StateDir: d.config.StateDir,
-		Log:      d.log,
-	})
-	if err != nil {
+// openSources begins to watch all folders, switched as they were before.
+func (d *Daemon) openSources(before saved) error {
+	for _, c := range d.config.Sources {
+		s, err := d.openSource(c, before.Sources[c.Name])
+		if err != nil {
+			return err
+		}
+		d.sources = append(d.sources, s)
+	}
+	return nil
+}
+
+// introduce publishes what there is.
+func (d *Daemon) introduce(before saved) error {
+	for _, s := range d.sources {
+		if err := d.tellAvailability(s); err != nil {
+			return err
+		}
+	}
+	if err := d.announce(before.Announced); err != nil {
 		return err
 	}
-	d.sources = append(d.sources, &source{config: c, folder: folder})
-	return d.client.SetAvailability(c.Name, publish.Online)
+	if err := d.save(false); err != nil {
+		d.log.Warn("the next start won't know what was announced", "err", err)
+	}
+	return nil
 }
 
 // closeClient says goodbye to the broker.
@@ -199,6 +230,9 @@ func (d *Daemon) closeClient() error {
 		if err := d.client.SetAvailability(s.config.Name, publish.Offline); err != nil {
 			return err
 		}
+	}
+	if err := d.save(true); err != nil {
+		d.log.Warn("the next start won't know the sources' last states", "err", err)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), stopTime)
 	defer cancel()
@@ -213,6 +247,9 @@ func (d *Daemon) close() error {
 	var errs []error
 	for _, s := range d.sources {
 		errs = append(errs, s.folder.Close())
+	}
+	if d.outbox != nil {
+		errs = append(errs, d.outbox.Close())
 	}
 	if d.decoder != nil {
 		errs = append(errs, d.decoder.Close())

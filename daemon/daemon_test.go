@@ -202,7 +202,7 @@ func TestRunWithoutBroker(t *testing.T) {
 }
 
 func TestRunErrors(t *testing.T) {
-	taken, err := publish.Listen("127.0.0.1:0", slog.New(slog.DiscardHandler))
+	taken, err := publish.Listen("127.0.0.1:0", publish.ListenOptions{}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
@@ -16,12 +17,13 @@ import (
 	"sightd/publish"
 )
 
-// job is a folder's picture on its way.
+// job is a picture on its way: a folder's, or that of a request.
 type job struct {
-	source *source
-	item   *camera.Item
-	met    time.Time // when it was handed out
-	event  decide.Event
+	source  *source
+	item    *camera.Item
+	request *publish.IncomingRequest // then source and item are nil
+	met     time.Time                // when it was handed out
+	event   decide.Event
 }
 
 // errUnread is the error of a file that couldn't be read, or is another one by now: its folder looks at it again.
@@ -30,47 +32,51 @@ var errUnread = errors.New("read picture")
 // step says what a picture shows: decoded, prepared, classified. Start reading here. A picture that is refused gets an event
 // too; an error is errUnread, or a fault of the machine.
 func (d *Daemon) step(j *job) error {
-	j.event = decide.Event{ID: j.item.ID, Source: j.source.config.Name, File: j.item.File}
-	frame, err := d.decode(j)
+	frame, resize, err := d.decode(j)
 	if err == nil {
 		var r Result
-		r, err = d.engine.Classify(frame, preprocess.Resize(j.source.config.Resize))
+		r, err = d.engine.Classify(frame, resize)
 		j.event.Kind, j.event.Top, j.event.InferMS = decide.Classified, append([]decide.Score(nil), r.Top...), r.InferMS
 	}
 	if refused := (*picture.RefusedError)(nil); errors.As(err, &refused) {
 		j.event.Kind, j.event.Error = decide.Refused, refused.Reason
 	} else if err != nil {
-		return fmt.Errorf("classify %s of %s: %w", j.item.File, j.event.Source, err)
+		return fmt.Errorf("classify %s of %s: %w", j.event.File, j.event.Source, err)
 	}
-	j.source.seq++
-	j.event.Seq, j.event.Time = j.source.seq, d.now()
+	j.event.Time = d.now()
 	j.event.FrameAge = j.event.Time.Sub(j.met)
+	d.pace.add(j.event)
 	return nil
 }
 
-// decode reads the picture's file.
-func (d *Daemon) decode(j *job) (camera.Frame, error) {
+// decode reads the picture from its file or its request, and begins its event.
+func (d *Daemon) decode(j *job) (camera.Frame, preprocess.Resize, error) {
+	if j.request != nil {
+		return d.decodeRequest(j)
+	}
+	resize := preprocess.Resize(j.source.config.Resize)
+	j.event = decide.Event{ID: j.item.ID, Source: j.source.config.Name, File: j.item.File}
 	if j.item.Err != nil {
-		return camera.Frame{}, j.item.Err
+		return camera.Frame{}, resize, j.item.Err
 	}
 	f, err := j.item.Open()
 	if err != nil {
-		return camera.Frame{}, fmt.Errorf("%w: %w", errUnread, err)
+		return camera.Frame{}, resize, fmt.Errorf("%w: %w", errUnread, err)
 	}
 	defer f.Close() // it was only read
 	mat, _, err := d.decoder.ReadFile(f)
 	if refused := (*picture.RefusedError)(nil); err != nil && !errors.As(err, &refused) {
 		err = fmt.Errorf("%w: %w", errUnread, err)
 	}
-	return camera.Frame{Mat: mat, Time: j.met, Source: j.source.config.Name, File: j.item.File, ID: j.item.ID}, err
+	return camera.Frame{Mat: mat, Time: j.met, Source: j.event.Source, File: j.event.File, ID: j.event.ID}, resize, err
 }
 
-// inFlight is how many judged pictures wait for the broker at most. A folder loses nothing by waiting.
+// inFlight is how many judged pictures wait to be sent at most. A folder loses nothing by waiting.
 const inFlight = 16
 
-// flow moves pictures until ctx ends: one goroutine a folder takes them, one judges them, one delivers them in order. On the
-// way out each stage finishes what the one before it has handed over; what the broker then doesn't acknowledge in time stays in
-// its folder for the next start.
+// flow moves pictures until ctx ends: one goroutine a folder takes them, and one the requests; one judges them, one sends
+// their events in order, and one files what was acknowledged. On the way out each stage finishes what the one before it has
+// handed over; what the broker then doesn't acknowledge in time stays in its folder for the next start.
 func (d *Daemon) flow(ctx context.Context) error {
 	taken := make(chan *job)
 	judged := make(chan *job, inFlight)
@@ -80,6 +86,10 @@ func (d *Daemon) flow(ctx context.Context) error {
 	for _, s := range d.sources {
 		intake.Go(func() error { return d.take(intakeCtx, s, taken) })
 	}
+	intake.Go(func() error {
+		d.takeRequests(intakeCtx, taken)
+		return nil
+	})
 	all.Go(func() error {
 		defer close(taken)
 		return intake.Wait()
@@ -92,13 +102,21 @@ func (d *Daemon) flow(ctx context.Context) error {
 		d.deliver(ctx, judged)
 		return nil
 	})
+	all.Go(func() error {
+		d.report(ctx)
+		return nil
+	})
+	all.Go(func() error {
+		d.obey(ctx)
+		return nil
+	})
 	return all.Wait()
 }
 
 // take hands a folder's pictures on.
 func (d *Daemon) take(ctx context.Context, s *source, taken chan<- *job) error {
 	for {
-		item, err := s.folder.Next(ctx)
+		item, err := s.next(ctx)
 		if ctx.Err() != nil {
 			if item != nil {
 				item.Release()
@@ -120,17 +138,24 @@ func (d *Daemon) take(ctx context.Context, s *source, taken chan<- *job) error {
 // judge steps with what was taken. After a fault of the machine it gives back what still comes.
 func (d *Daemon) judge(taken <-chan *job, judged chan<- *job) error {
 	var fault error
+	var requests uint64 // judged
 	for j := range taken {
 		if fault != nil {
-			j.item.Release()
+			j.release()
 			continue
 		}
 		err := d.step(j)
 		if err == nil {
+			if j.source != nil {
+				j.source.judged(&j.event)
+			} else {
+				requests++
+				j.event.Seq = requests
+			}
 			judged <- j // deliver takes all until judged is closed
 			continue
 		}
-		j.item.Release()
+		j.release()
 		if !errors.Is(err, errUnread) {
 			fault = err
 			continue
@@ -140,37 +165,101 @@ func (d *Daemon) judge(taken <-chan *job, judged chan<- *job) error {
 	return fault
 }
 
-// deliver publishes events and, once the broker has acknowledged one, files its picture. After ctx has ended it goes on for
-// stopTime.
+// release gives a picture back that wasn't judged.
+func (j *job) release() {
+	if j.request != nil {
+		j.request.Release()
+		return
+	}
+	j.item.Release()
+}
+
+// sent is a folder's picture whose event is on its way.
+type sent struct {
+	*job
+	acknowledged <-chan error
+}
+
+// deliver sends events and has those filed that the broker has acknowledged. After ctx has ended it goes on for stopTime.
 func (d *Daemon) deliver(ctx context.Context, judged <-chan *job) {
-	publishing, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	sending, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	defer context.AfterFunc(ctx, func() { time.AfterFunc(stopTime, cancel) })()
-	for j := range judged {
-		if err := d.client.Publish(publishing, j.event); errors.Is(err, context.Canceled) || errors.Is(err, publish.ErrClosed) {
-			d.log.Warn("not delivered before the stop; the picture stays in its folder", "source", j.event.Source, "file", j.event.File)
-			j.item.Release()
-			continue
-		} else if err != nil {
-			d.log.Error("publish", "source", j.event.Source, "file", j.event.File, "err", err)
-			j.event.Kind, j.event.Error = decide.Refused, err.Error()
+	pending := make(chan sent, publish.Window)
+	var filing errgroup.Group
+	filing.Go(func() error {
+		for s := range pending {
+			d.await(sending, s)
 		}
-		d.file(j)
+		return nil
+	})
+	for j := range judged {
+		if j.request != nil {
+			d.answer(sending, j)
+			continue
+		}
+		acknowledged, err := d.client.Send(sending, j.event)
+		if err != nil {
+			d.undelivered(j, err)
+			continue
+		}
+		pending <- sent{j, acknowledged}
 	}
+	close(pending)
+	filing.Wait() // it has no errors
+}
+
+// await waits for the acknowledgement and files the picture.
+func (d *Daemon) await(sending context.Context, s sent) {
+	var err error
+	select {
+	case err = <-s.acknowledged:
+	case <-sending.Done():
+		err = sending.Err()
+	}
+	if err != nil {
+		d.undelivered(s.job, err)
+		return
+	}
+	if err := d.tellState(s.source); err != nil {
+		d.log.Error("tell a source's state", "source", s.event.Source, "err", err)
+	}
+	d.file(s.job)
+}
+
+// undelivered gives a picture back whose event didn't arrive, or refuses one whose event can't be made.
+func (d *Daemon) undelivered(j *job, err error) {
+	if errors.Is(err, context.Canceled) || errors.Is(err, publish.ErrClosed) {
+		d.log.Warn("not delivered before the stop; the picture stays in its folder", "source", j.event.Source, "file", j.event.File)
+		j.item.Release()
+		return
+	}
+	d.log.Error("publish", "source", j.event.Source, "file", j.event.File, "err", err)
+	j.event.Kind, j.event.Error = decide.Refused, err.Error()
+	d.file(j)
 }
 
 // file moves a delivered picture out of the way and logs what it was.
 func (d *Daemon) file(j *job) {
+	var result json.RawMessage
 	var err error
+	if j.source.config.Results {
+		if result, err = publish.EventPayload(j.event, d.model(), publish.MaxPayload); err != nil {
+			d.log.Error("make the result beside a picture", "source", j.event.Source, "file", j.event.File, "err", err)
+		}
+	}
 	if j.event.Kind == decide.Refused {
-		err = j.item.Refuse(j.event.Error) // the folder logs it
+		err = j.item.Refuse(j.event.Error, result) // the folder logs it
 	} else {
 		best := j.event.Top[0]
 		d.log.Info("classified", "source", j.event.Source, "file", j.event.File, "label", best.Label,
-			"score", math.Round(1000*float64(best.Score))/1000, "infer_ms", j.event.InferMS)
-		err = j.item.Done()
+			"score", thousandths(best.Score), "infer_ms", j.event.InferMS)
+		err = j.item.Done(result)
 	}
 	if err != nil {
 		d.log.Error("file picture", "source", j.event.Source, "file", j.event.File, "err", err)
 	}
 }
+
+// thousandths is a score as the log shows it.
+func thousandths(score float32) float64 { return math.Round(1000*float64(score)) / 1000 }

@@ -1,6 +1,7 @@
 package publish
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -11,41 +12,67 @@ import (
 	"time"
 
 	mochi "github.com/mochi-mqtt/server/v2"
-	"github.com/mochi-mqtt/server/v2/listeners"
-	"github.com/mochi-mqtt/server/v2/packets"
 )
 
-// Limits of the embedded broker. With 64 subscribers that stop reading it holds 64 x 8192 messages at most, of the
-// about 1 KB that an event has.
+// Limits of the embedded broker.
 const (
 	maxClients    = 64
 	maxConns      = 2 * maxClients // including those that have not logged in yet
+	maxNewcomers  = 16             // connections from one address that have not logged in yet, where that takes a password
+	maxSessions   = 4 * maxClients // including those whose client is away
 	maxQueue      = 8192           // messages waiting for one client; more are dropped for that client
-	maxPacket     = 1 << 20        // bytes
+	maxPacket     = 1 << 20        // bytes, unless ListenOptions say otherwise
+	maxConnect    = 128 << 10      // bytes of the first packet: more than a client id, a user, a password and a will together need
+	minMemory     = 64 << 20       // bytes: see memory
 	maxSession    = 24 * 60 * 60   // seconds that a session outlives its connection
 	loginTimeout  = 10 * time.Second
-	sysTopicsEach = 60 * 60 // seconds between $SYS messages: each stops the program to count its memory
+	refusalDelay  = 2 * time.Second  // before a wrong password is answered
+	stallTimeout  = 20 * time.Second // without progress inside a packet, then a connection is closed: it may hold up others
+	sysTopicsEach = 60 * 60          // seconds between $SYS messages: each stops the program to count its memory
 )
 
 // Broker is the embedded MQTT broker (3.1.1 and 5). It keeps nothing on disk: retained messages and sessions are gone
 // when it is closed.
+//
+// Sessions outlive their connections for a day (clean session 0), and QoS 1 messages without an acknowledgement are sent again
+// then, in no certain order. All of them are sent at once: in MQTT 3.1.1 nothing bounds how many a client has to acknowledge. A
+// shared subscription gives each message to one member, at random, whether that is connected or not; what a member that is gone
+// has not acknowledged waits for it, or is lost where its session was a clean one.
 type Broker struct {
 	server *mochi.Server
 	gate   *gate
 	close  sync.Once
 }
 
-// Listen opens a broker on addr, host:port with port 0 for any free one. Who can reach it may publish and subscribe
-// without a password, so addr must be of the loopback interface. The error of a port in use is one line that names the
-// keys to change. What the broker itself has to say goes to log (nil: nowhere), at debug level. Close it.
-func Listen(addr string, log *slog.Logger) (*Broker, error) {
+// ListenOptions are for Listen.
+type ListenOptions struct {
+	User, Password string // what everybody must log in with; both or neither
+	MaxPacket      int    // bytes of the largest packet that is taken, a larger one closes its connection; 0: 1 MiB
+
+	delay time.Duration // before a wrong password is answered; 0: refusalDelay
+}
+
+// Listen opens a broker on addr, host:port with port 0 for any free one. Without a password everybody who can reach it may
+// publish and subscribe, so then addr must be of the loopback interface. With one everybody needs it, also on this machine. There
+// is no TLS: on other addresses than loopback the password crosses the network as it is, which is logged as a warning. All users
+// may do everything.
+//
+// The error of a port in use is one line that names the keys to change. What the broker itself has to say goes to log (nil:
+// nowhere), at debug level. Close it.
+func Listen(addr string, o ListenOptions, log *slog.Logger) (*Broker, error) {
 	tcp, err := net.ResolveTCPAddr("tcp", addr)
 	if err != nil {
 		return nil, fmt.Errorf("listen on %s (mqtt.listen): want host:port: %w", addr, err)
 	}
-	if !tcp.IP.IsLoopback() {
-		return nil, fmt.Errorf("listen on %s (mqtt.listen): want a loopback address such as 127.0.0.1:1883: "+
-			"other machines could publish without a password; set mqtt.broker to a broker with passwords instead", addr)
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	switch {
+	case (o.User == "") != (o.Password == ""):
+		return nil, fmt.Errorf("listen on %s (mqtt.listen): want mqtt.user and mqtt.password both or neither, have one", addr)
+	case !tcp.IP.IsLoopback() && o.Password == "":
+		return nil, fmt.Errorf("listen on %s (mqtt.listen): want mqtt.user and mqtt.password with an address that other machines reach, "+
+			"have none; a loopback address such as 127.0.0.1:1883 needs none", addr)
 	}
 	ln, err := net.ListenTCP("tcp", tcp)
 	if errors.Is(err, syscall.EADDRINUSE) {
@@ -55,34 +82,54 @@ func Listen(addr string, log *slog.Logger) (*Broker, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listen on %s (mqtt.listen): %w", addr, bare(err))
 	}
-	b, err := serve(ln, new(allowAll), log)
+	var access mochi.Hook = new(allowAll)
+	if o.Password != "" {
+		access = newPassword(o.User, o.Password, cmp.Or(o.delay, refusalDelay), log)
+	}
+	b, err := serve(ln, access, o, log)
 	if err != nil {
 		return nil, fmt.Errorf("listen on %s (mqtt.listen): %w", addr, err)
+	}
+	if !tcp.IP.IsLoopback() {
+		log.Warn("the embedded broker has no TLS: passwords and pictures cross the network unencrypted; use it in a network that you trust, "+
+			"or set mqtt.broker to a broker with TLS", "listen", addr)
 	}
 	return b, nil
 }
 
 // serve runs a broker on ln, which it owns. access says who may do what: without a hook for that nobody may do anything.
-func serve(ln net.Listener, access mochi.Hook, log *slog.Logger) (*Broker, error) {
+func serve(ln net.Listener, access mochi.Hook, o ListenOptions, log *slog.Logger) (*Broker, error) {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
+	if o.MaxPacket == 0 {
+		o.MaxPacket = maxPacket
+	}
 	caps := mochi.NewDefaultServerCapabilities()
 	caps.MaximumClients = maxClients
-	caps.MaximumPacketSize = maxPacket
+	caps.MaximumPacketSize = uint32(o.MaxPacket)
 	caps.MaximumInflight = maxQueue
 	caps.MaximumClientWritesPending = maxQueue
 	caps.MaximumSessionExpiryInterval = maxSession
 	caps.MaximumMessageExpiryInterval = 0 // none: the default drops retained messages after a day
+	limit := max(minMemory, 4*int64(o.MaxPacket))
 	b := &Broker{
 		server: mochi.New(&mochi.Options{
 			Capabilities:           caps,
 			SysTopicResendInterval: sysTopicsEach,
 			Logger:                 slog.New(quiet{log.Handler()}),
 		}),
-		gate: newGate(ln),
+		gate: newGate(ln, limit),
 	}
-	err := b.server.AddHook(access, nil)
+	if p, ok := access.(*password); ok {
+		p.closing = b.gate.closing
+		b.gate.newcomers = maxNewcomers
+	}
+	m := &memory{server: b.server, limit: limit, log: log}
+	err := b.server.AddHook(m, nil)
+	if err == nil {
+		err = b.server.AddHook(&guarded{access, m}, nil)
+	}
 	if err == nil {
 		err = b.server.AddListener(b.gate)
 	}
@@ -107,108 +154,6 @@ func (b *Broker) Close() error {
 		return fmt.Errorf("close the embedded broker: %w", err)
 	}
 	return nil
-}
-
-// allowAll lets everyone in, and everyone publish and subscribe everywhere. (mochi has the same in a package that brings
-// a YAML library along.)
-type allowAll struct{ mochi.HookBase }
-
-func (*allowAll) ID() string { return "allow-all" }
-
-func (*allowAll) Provides(b byte) bool {
-	return b == mochi.OnConnectAuthenticate || b == mochi.OnACLCheck
-}
-
-func (*allowAll) OnConnectAuthenticate(*mochi.Client, packets.Packet) bool { return true }
-func (*allowAll) OnACLCheck(*mochi.Client, string, bool) bool              { return true }
-
-// gate takes connections in for mochi, and knows them all. With mochi's own listeners Close would wait, for ever, for each
-// connection that has not sent CONNECT (there is no time-out for that, and only those that have are closed), and one
-// failing Accept, as when the process is out of files, would close the broker to newcomers.
-type gate struct {
-	ln     net.Listener
-	served chan struct{} // closed when Serve has returned
-
-	mu     sync.Mutex
-	closed bool
-	open   map[*gated]struct{}
-	conns  sync.WaitGroup // one for each that mochi tends
-}
-
-// gated is one of a gate's connections.
-type gated struct {
-	net.Conn
-	gate *gate
-}
-
-func newGate(ln net.Listener) *gate {
-	return &gate{ln: ln, served: make(chan struct{}), open: make(map[*gated]struct{})}
-}
-
-// Init, ID, Address and Protocol are what mochi asks of a listener.
-func (g *gate) Init(*slog.Logger) error { return nil }
-func (g *gate) ID() string              { return "tcp" }
-func (g *gate) Address() string         { return g.ln.Addr().String() }
-func (g *gate) Protocol() string        { return "tcp" }
-
-// Serve accepts connections until the gate is closed. Those over maxConns are closed at once.
-func (g *gate) Serve(establish listeners.EstablishFn) {
-	defer close(g.served)
-	for {
-		conn, err := g.ln.Accept()
-		if errors.Is(err, net.ErrClosed) {
-			return
-		}
-		if err != nil {
-			time.Sleep(100 * time.Millisecond) // until files or memory are free again
-			continue
-		}
-		c := &gated{conn, g}
-		if !g.enter(c) {
-			conn.Close() // never used
-			continue
-		}
-		go func() {
-			defer g.conns.Done()
-			_ = establish(g.ID(), c) // how a client left matters to nobody; mochi has logged it
-		}()
-	}
-}
-
-// enter counts c in, unless the gate is full or closed.
-func (g *gate) enter(c *gated) bool {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.closed || len(g.open) >= maxConns {
-		return false
-	}
-	if err := c.SetDeadline(time.Now().Add(loginTimeout)); err != nil { // mochi sets another after CONNECT
-		return false
-	}
-	g.open[c] = struct{}{}
-	g.conns.Add(1)
-	return true
-}
-
-// Close is called by mochi. It lets no more connections in, closes those that are open, and waits for them.
-func (g *gate) Close(listeners.CloseFn) {
-	g.mu.Lock()
-	g.closed = true
-	for c := range g.open {
-		c.Conn.Close() // its end is the point
-	}
-	g.mu.Unlock()
-	g.ln.Close() // can only fail if it is closed
-	<-g.served
-	g.conns.Wait()
-}
-
-// Close is called by mochi when it is done with a connection.
-func (c *gated) Close() error {
-	c.gate.mu.Lock()
-	delete(c.gate.open, c)
-	c.gate.mu.Unlock()
-	return c.Conn.Close()
 }
 
 // quiet makes all that mochi logs debug messages, without the packets in them: those hold payloads and passwords.

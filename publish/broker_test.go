@@ -14,7 +14,7 @@ import (
 func TestListen(t *testing.T) {
 	noLeak(t)
 	j, log := newJournal()
-	b, err := Listen("127.0.0.1:0", log)
+	b, err := Listen("127.0.0.1:0", ListenOptions{}, log)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -37,7 +37,7 @@ func TestListen(t *testing.T) {
 	}
 	want := fmt.Sprintf("listen on 127.0.0.1:%s (mqtt.listen): address already in use: another broker may run here; "+
 		"set mqtt.broker to mqtt://127.0.0.1:%[1]s to use it, or mqtt.listen to another port", port)
-	if _, err := Listen(b.Addr().String(), nil); err == nil || err.Error() != want {
+	if _, err := Listen(b.Addr().String(), ListenOptions{}, nil); err == nil || err.Error() != want {
 		t.Errorf("port in use:\nwant %s\nhave %v", want, err)
 	}
 	for range 2 {
@@ -49,15 +49,15 @@ func TestListen(t *testing.T) {
 
 func TestListenRefuses(t *testing.T) {
 	for addr, want := range map[string]string{
-		"0.0.0.0:0":     "want a loopback address",
-		":0":            "want a loopback address",
-		"[::]:0":        "want a loopback address",
-		"192.0.2.1:0":   "want a loopback address",
+		"0.0.0.0:0":     "want mqtt.user and mqtt.password with an address that other machines reach",
+		":0":            "want mqtt.user and mqtt.password with an address that other machines reach",
+		"[::]:0":        "want mqtt.user and mqtt.password with an address that other machines reach",
+		"192.0.2.1:0":   "want mqtt.user and mqtt.password with an address that other machines reach",
 		"127.0.0.1":     "want host:port",
 		"127.0.0.1:x:1": "want host:port",
-		"":              "want a loopback address",
+		"":              "want mqtt.user and mqtt.password with an address that other machines reach",
 	} {
-		b, err := Listen(addr, nil)
+		b, err := Listen(addr, ListenOptions{}, nil)
 		if err == nil {
 			b.Close()
 		}
@@ -70,7 +70,7 @@ func TestListenRefuses(t *testing.T) {
 // Whatever clients do or don't, Close ends them all: silent ones, those inside a packet, those that read nothing.
 func TestBrokerClosesAll(t *testing.T) {
 	noLeak(t)
-	b, err := Listen("127.0.0.1:0", nil)
+	b, err := Listen("127.0.0.1:0", ListenOptions{}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,13 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
 	"math/rand/v2"
-	"slices"
 	"sync"
 	"time"
 
-	"sightd/decide"
+	mqtt "github.com/eclipse/paho.mqtt.golang"
+
+	"sightd/publish/outbox"
 )
 
 // Options say where a Client publishes, and as whom.
@@ -24,7 +24,15 @@ type Options struct {
 	Cert, Key      string // PEM files of this client's certificate and its private key; both or neither
 	QoS            byte   // of events: 1, or 0 for those who accept losses
 	Info           Info   // published on each connect; its model goes into every event
+	MaxPayload     int    // bytes of a payload at most; 0: MaxPayload
 	Log            *slog.Logger
+
+	// Outbox keeps what Accept was given until the broker has it. The Client hands it on, and leaves closing it to the caller.
+	// nil: Accept fails.
+	Outbox *outbox.Outbox
+
+	Discovery string // what Home Assistant's topics start with; "": it isn't listened to
+	Intake    Intake // of requests; the zero value takes none
 
 	times times
 }
@@ -34,6 +42,27 @@ type times struct {
 	backoff func(attempt int) time.Duration // before attempt 0, 1 ... of connecting again
 	now     func() time.Time
 	ack     time.Duration
+	pause   time.Duration // between two looks at what is retained
+	birth   time.Duration // within which discovery is sent again when Home Assistant has started
+}
+
+// complete sets the times that are zero.
+func (t *times) complete() {
+	if t.backoff == nil {
+		t.backoff = backoff
+	}
+	if t.now == nil {
+		t.now = time.Now
+	}
+	if t.ack == 0 {
+		t.ack = ackTimeout
+	}
+	if t.pause == 0 {
+		t.pause = 100 * time.Millisecond
+	}
+	if t.birth == 0 {
+		t.birth = 3 * time.Second
+	}
 }
 
 // healthy is how long a connection must last for the next loss to count as the first.
@@ -42,8 +71,12 @@ const healthy = 30 * time.Second
 // ErrClosed is the error of a Client that was closed.
 var ErrClosed = errors.New("MQTT client is closed")
 
-// Client publishes to one broker, over as many connections as it takes. Its methods may be called from several
-// goroutines. It makes no promise about the order of messages from different callers, nor of repeats.
+// Client publishes to one broker, over as many connections as it takes, and hears what is asked of the daemon. Its methods
+// may be called from several goroutines.
+//
+// Events are handed to the broker in the order in which Send, Publish and Accept were called, and so many at a time that a
+// slow network is used well: Window of them may be unacknowledged. After a loss of the connection those are sent again, in
+// the same order, before any other.
 type Client struct {
 	opts     Options
 	endpoint endpoint
@@ -56,67 +89,80 @@ type Client struct {
 	kill context.CancelFunc
 	done chan struct{} // closed when run has returned
 
+	outgoing deliveries
+	feeding  sync.WaitGroup // of Options.Outbox
+	commands chan command   // what came over the first connection
+	intake   intake
+
 	mu       sync.Mutex
-	link     *link             // lent to Publish; nil while there is none
-	lent     chan struct{}     // closed when link changes, and replaced
-	retained map[string]string // topic -> payload, for each connection
-	dirty    chan struct{}     // holds a token when retained has changed
-	unsaid   error             // why Offline may not have arrived
+	retained map[string]string // topic -> payload, for each connection; "" clears the topic
+	born     bool              // Home Assistant has started: it wants to be told again
+	connects uint64
+	link     *link         // that stands, or nil
+	unsaid   error         // why Offline may not have arrived
+	dirty    chan struct{} // holds a token when retained or born has changed
 }
 
 // New checks opts, reads the files they name, and starts connecting in the background, for as long as it takes: a broker
 // that comes minutes later is found. Only Close ends that.
 func New(opts Options) (*Client, error) {
-	e, err := parseBroker(opts.Broker)
-	if err != nil {
-		return nil, err
-	}
-	if err := e.trust(opts.CA, opts.Cert, opts.Key); err != nil {
-		return nil, err
-	}
-	if err := CheckBase(opts.Base); err != nil {
-		return nil, fmt.Errorf("check mqtt.base: %w", err)
-	}
-	switch {
-	case opts.ClientID == "":
-		return nil, errors.New("check the client id: want one, have none")
-	case opts.QoS > 1:
-		return nil, fmt.Errorf("check mqtt.qos: want 0 or 1, have %d", opts.QoS)
-	case opts.Password != "" && opts.User == "":
-		return nil, errors.New("check mqtt.password: want mqtt.user with it, have none (MQTT 3.1.1, section 3.1.2.9)")
-	case max(len(opts.User), len(opts.Password), len(opts.ClientID)) > 65535:
-		return nil, errors.New("check mqtt.user and mqtt.password: want at most 65535 bytes each, have more")
-	}
-	info, err := InfoPayload(opts.Info)
+	e, err := opts.check()
 	if err != nil {
 		return nil, err
 	}
 	if opts.Log == nil {
 		opts.Log = slog.New(slog.DiscardHandler)
 	}
-	if opts.times.backoff == nil {
-		opts.times.backoff = backoff
-	}
-	if opts.times.now == nil {
-		opts.times.now = time.Now
-	}
-	if opts.times.ack == 0 {
-		opts.times.ack = ackTimeout
-	}
+	opts.times.complete()
 	c := &Client{
 		opts:     opts,
 		endpoint: e,
-		model:    opts.Info.model(),
 		report:   report{log: opts.Log, host: e.host, clientID: opts.ClientID, user: opts.User},
 		done:     make(chan struct{}),
-		lent:     make(chan struct{}),
-		retained: map[string]string{InfoTopic(opts.Base): string(info)},
+		outgoing: newDeliveries(),
+		commands: make(chan command, maxCommands),
+		intake:   newIntake(opts.Intake),
+		retained: make(map[string]string),
 		dirty:    make(chan struct{}, 1),
+	}
+	if err := c.SetInfo(opts.Info); err != nil {
+		return nil, err
 	}
 	c.ctx, c.stop = context.WithCancel(context.Background())
 	c.hard, c.kill = context.WithCancel(context.Background())
+	if opts.Outbox != nil {
+		c.feeding.Go(c.feed)
+	}
 	go c.run()
 	return c, nil
+}
+
+// check sets the defaults and reads the files that the options name.
+func (o *Options) check() (endpoint, error) {
+	e, err := parseBroker(o.Broker)
+	if err != nil {
+		return e, err
+	}
+	if err := e.trust(o.CA, o.Cert, o.Key); err != nil {
+		return e, err
+	}
+	if err := CheckBase(o.Base); err != nil {
+		return e, fmt.Errorf("check mqtt.base: %w", err)
+	}
+	if o.MaxPayload == 0 {
+		o.MaxPayload = MaxPayload
+	}
+	switch {
+	case o.ClientID == "":
+		return e, errors.New("check the client id: want one, have none")
+	case o.QoS > 1:
+		return e, fmt.Errorf("check mqtt.qos: want 0 or 1, have %d", o.QoS)
+	case o.Password != "" && o.User == "":
+		return e, errors.New("check mqtt.password: want mqtt.user with it, have none (MQTT 3.1.1, section 3.1.2.9)")
+	case max(len(o.User), len(o.Password), len(o.ClientID)) > 65535:
+		return e, errors.New("check mqtt.user and mqtt.password: want at most 65535 bytes each, have more")
+	}
+	return e, nil
 }
 
 // backoff is the wait before connecting again: 1 s, doubled with each attempt up to 60 s, of which a random part of up
@@ -126,80 +172,28 @@ func backoff(attempt int) time.Duration {
 	return d - rand.N(d/2)
 }
 
-// Publish sends e to its source's EventTopic and waits until the broker has acknowledged it (QoS 0: until it is written
-// to the connection). It rides out any number of lost and refused connections, and sends the same payload over each, so
-// the broker gets e at least once, always with the same id. It fails with the error of ctx, with ErrClosed, and at once
-// where the payload can't be made (see EventPayload); in the first two cases the broker may have got e all the same.
-func (c *Client) Publish(ctx context.Context, e decide.Event) error {
-	if !ValidSource(e.Source) {
-		return fmt.Errorf("publish event %s: want a source's name of a-z, 0-9, _ and -, have %q", e.ID, e.Source)
-	}
-	payload, err := EventPayload(e, c.model)
-	if err != nil {
-		return err
-	}
-	m := message{topic: EventTopic(c.opts.Base, e.Source), payload: payload, qos: c.opts.QoS}
-	for {
-		link, err := c.connected(ctx)
-		if err == nil {
-			err = link.publish(ctx, m)
-		}
-		switch {
-		case err == nil:
-			return nil
-		case !errors.Is(err, errLinkDown):
-			return fmt.Errorf("publish event %s: %w", e.ID, err)
-		}
-	}
+// Stats are for the bridge's health.
+type Stats struct {
+	Connected bool
+	Connects  uint64 // connections since New
+	Unsent    int    // events that wait for the broker's acknowledgement
+	Requests  IntakeStats
 }
 
-// connected waits for a link that isn't known to be down.
-func (c *Client) connected(ctx context.Context) (*link, error) {
-	for {
-		if c.ctx.Err() != nil {
-			return nil, ErrClosed
-		}
-		c.mu.Lock()
-		link, lent := c.link, c.lent
-		c.mu.Unlock()
-		if link != nil {
-			select {
-			case <-link.down: // tend is about to take it back
-			default:
-				return link, nil
-			}
-		}
-		select {
-		case <-lent:
-		case <-c.ctx.Done():
-		case <-ctx.Done():
-			return nil, fmt.Errorf("wait for a connection: %w", ctx.Err())
-		}
-	}
-}
-
-// SetAvailability says Online, Offline or Disabled of a source, retained, now and on each connect: brokers may lose what
-// they retain. It doesn't wait; while there is no connection the last call for a source counts.
-func (c *Client) SetAvailability(source, state string) error {
-	if !ValidSource(source) {
-		return fmt.Errorf("set availability: want a source's name of a-z, 0-9, _ and -, have %q", source)
-	}
-	if state != Online && state != Offline && state != Disabled {
-		return fmt.Errorf("set availability of %s: want %s, %s or %s, have %q", source, Online, Offline, Disabled, state)
-	}
+// Stats returns the counts.
+func (c *Client) Stats() Stats {
 	c.mu.Lock()
-	c.retained[AvailabilityTopic(c.opts.Base, source)] = state
+	s := Stats{Connected: c.link != nil, Connects: c.connects}
 	c.mu.Unlock()
-	select {
-	case c.dirty <- struct{}{}:
-	default: // tend knows already
-	}
-	return nil
+	s.Unsent = c.outgoing.unsent()
+	s.Requests = c.intake.stats()
+	return s
 }
 
-// Close publishes what SetAvailability was told last, and Offline, waits for the acknowledgements, and disconnects. What is still being published gets ErrClosed
-// unless its acknowledgement comes first. When ctx ends before, the connection is cut, so that the broker publishes the
-// will, and Close returns an error soon. Without a connection it has nothing to wait for. More calls wait for the first.
+// Close publishes what is retained, and Offline, waits for the acknowledgements, and disconnects. What is still being
+// published gets ErrClosed unless its acknowledgement comes first; what Accept took stays in the outbox. When ctx ends
+// before, the connection is cut, so that the broker publishes the will, and Close returns an error soon. Without a
+// connection it has nothing to wait for. More calls wait for the first.
 //
 // Of the goroutines only a hand-over to paho may outlive Close, by a second, and only where a connection broke at that
 // very moment.
@@ -211,6 +205,7 @@ func (c *Client) Close(ctx context.Context) error {
 		c.kill()
 		<-c.done
 	}
+	c.feeding.Wait()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.unsaid
@@ -219,19 +214,19 @@ func (c *Client) Close(ctx context.Context) error {
 // run makes connections, one after the other, and tends each. It is the only goroutine that does.
 func (c *Client) run() {
 	defer close(c.done)
+	defer c.outgoing.end()
 	defer c.kill()
 	for attempt := 0; ; attempt++ {
 		link, err := c.connect()
 		if err == nil {
-			up := c.opts.times.now()
 			c.tend(link)
-			link.close()
 			now := c.opts.times.now()
-			if now.Sub(up) >= healthy {
+			lasted := now.Sub(link.since)
+			if lasted >= healthy {
 				attempt = 0
 			}
 			if c.ctx.Err() == nil {
-				c.report.lost(link.why, now.Sub(up), now)
+				c.report.lost(link.why, lasted, now)
 			}
 		} else if c.ctx.Err() == nil {
 			c.report.failed(err, c.opts.times.now())
@@ -252,79 +247,41 @@ func (c *Client) connect() (*link, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newLink(c.ctx, line, c.opts, c.endpoint.host)
+	return newLink(c.ctx, line, c.opts, c.endpoint.host, session{
+		clientID: c.opts.ClientID, will: true, ping: pingTimeout,
+		arrived: func(_ *link, m mqtt.Message) { c.hear(m) },
+	})
 }
 
-// tend publishes over a new link what is retained, Online last, lends it to Publish, and keeps the retained messages up
-// to date until the link is down or the Client is closed. In the latter case it publishes Offline.
+// tend works with a new link until that is down, or the Client is closed, and closes it: it subscribes, publishes what is
+// retained and Online last, then sends what there is to send, takes requests in, and keeps the retained messages up to date.
 func (c *Client) tend(link *link) {
-	defer c.lend(nil)
+	var working sync.WaitGroup
+	defer working.Wait()
+	defer link.close() // ends what works
 	sent := make(map[string]string)
-	for c.publishRetained(c.ctx, link, sent) {
-		if sent[StateTopic(c.opts.Base)] == "" {
-			if !c.retain(c.ctx, link, sent, StateTopic(c.opts.Base), Online) {
-				break
-			}
-			c.report.up()
-			c.lend(link)
+	if c.listen(link) && c.publishRetained(c.ctx, link, sent) && c.retain(c.ctx, link, sent, StateTopic(c.opts.Base), Online) {
+		c.standing(link)
+		defer c.standing(nil)
+		working.Go(func() { c.deliver(link) })
+		if c.opts.Intake.wanted() {
+			working.Go(func() { c.takeIn(link) })
 		}
-		select {
-		case <-c.dirty:
-			continue
-		case <-link.down:
-		case <-c.ctx.Done():
-		}
-		break
+		c.refresh(link, sent)
 	}
 	if c.ctx.Err() != nil {
-		c.lend(nil)
 		c.sayGoodbye(link, sent)
 	}
 }
 
-// publishRetained publishes what link hasn't got yet, and reports whether that worked.
-func (c *Client) publishRetained(ctx context.Context, link *link, sent map[string]string) bool {
+// standing notes the link that stands, nil for none.
+func (c *Client) standing(link *link) {
 	c.mu.Lock()
-	retained := maps.Clone(c.retained)
+	if c.link = link; link != nil {
+		c.connects++
+	}
 	c.mu.Unlock()
-	for _, topic := range slices.Sorted(maps.Keys(retained)) {
-		if sent[topic] != retained[topic] && !c.retain(ctx, link, sent, topic, retained[topic]) {
-			return false
-		}
-	}
-	return true
-}
-
-// retain publishes one retained message, and reports whether the broker has it. If not, link is down or ctx has ended.
-func (c *Client) retain(ctx context.Context, link *link, sent map[string]string, topic, payload string) bool {
-	if link.publish(ctx, message{topic: topic, payload: []byte(payload), qos: 1, retained: true}) != nil {
-		return false
-	}
-	sent[topic] = payload
-	return true
-}
-
-// sayGoodbye publishes what SetAvailability was told last, and Offline. If that takes too long the link is cut: then, as
-// when it was down already, the broker publishes the will, which says the same of the bridge.
-func (c *Client) sayGoodbye(link *link, sent map[string]string) {
-	c.publishRetained(c.hard, link, sent) // what keeps it from the broker keeps Offline too, and is told then
-	err := link.publish(c.hard, message{topic: StateTopic(c.opts.Base), payload: []byte(Offline), qos: 1, retained: true})
-	if err == nil || errors.Is(err, errLinkDown) {
-		return
-	}
-	link.cut(err)
-	c.mu.Lock()
-	c.unsaid = fmt.Errorf("publish %s on closing: %w", Offline, err)
-	c.mu.Unlock()
-}
-
-// lend gives link to Publish, or with nil takes it back.
-func (c *Client) lend(link *link) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.link != link {
-		c.link = link
-		close(c.lent)
-		c.lent = make(chan struct{})
+	if link != nil {
+		c.report.up()
 	}
 }

@@ -157,13 +157,14 @@ func (e endpoint) dial(ctx context.Context) (*line, error) {
 	defer stop()
 
 	conn := raw
+	var secure *tls.Conn
 	if e.scheme.tls {
-		t := tls.Client(raw, e.tls)
-		if err := t.HandshakeContext(ctx); err != nil {
+		secure = tls.Client(raw, e.tls)
+		if err := secure.HandshakeContext(ctx); err != nil {
 			raw.Close()
 			return nil, failed(tlsUp, err)
 		}
-		conn = t
+		conn = secure
 	}
 	if e.scheme.ws {
 		ws, err := upgrade(ctx, e.ws, conn)
@@ -173,7 +174,7 @@ func (e endpoint) dial(ctx context.Context) (*line, error) {
 		}
 		conn = ws
 	}
-	return &line{Conn: conn, raw: raw, down: make(chan struct{})}, nil
+	return &line{Conn: conn, raw: raw, tls: secure, down: make(chan struct{})}, nil
 }
 
 // upgrade speaks HTTP on conn until it is a WebSocket for MQTT (MQTT 3.1.1, section 6).
@@ -216,7 +217,8 @@ func (w *webSocket) SetDeadline(t time.Time) error {
 // line is a connection that tells when it is over, and why. paho keeps some ends to itself: see link.
 type line struct {
 	net.Conn
-	raw net.Conn // the TCP connection below
+	raw net.Conn  // the TCP connection below
+	tls *tls.Conn // between the two; nil without TLS
 
 	write sync.Mutex // held during Write: paho's pings and packets come from two goroutines, gorilla wants one
 
@@ -259,9 +261,23 @@ func (l *line) Write(p []byte) (int, error) {
 		err = l.Conn.SetWriteDeadline(time.Time{})
 	}
 	if err != nil {
+		err = l.alerted(err)
 		l.end(err)
 	}
 	return n, err
+}
+
+// alerted is the alert that the other side sent before it closed the connection to what was written next, or err where it sent
+// none. In TLS 1.3 that is how a client learns that its certificate was refused.
+func (l *line) alerted(err error) error {
+	if l.tls == nil || !hungUp(err) || l.tls.SetReadDeadline(time.Now().Add(handOver)) != nil {
+		return err
+	}
+	var alert *net.OpError
+	if _, last := l.tls.Read(make([]byte, 1)); errors.As(last, &alert) && alert.Op == "remote error" {
+		return last
+	}
+	return err
 }
 
 // SetWriteDeadline is called by paho with handOver from now, which is too short for a slow network.
@@ -274,7 +290,8 @@ func (l *line) Close() error {
 }
 
 var (
-	errNoAnswer = fmt.Errorf("no answer within %v", connectTimeout)
+	errSilent   = errors.New("no answer")
+	errNoAnswer = fmt.Errorf("%w within %v", errSilent, connectTimeout)
 	errGivenUp  = errors.New("no answer to PINGREQ, or a packet that is not MQTT") // only paho knows which
 )
 

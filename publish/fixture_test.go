@@ -182,7 +182,7 @@ func (w *witness) count(topic string, payload []byte) int {
 // open serves a broker on ln that is closed at the test's end.
 func open(t testing.TB, ln net.Listener, hook mochi.Hook) *Broker {
 	t.Helper()
-	b, err := serve(ln, hook, nil)
+	b, err := serve(ln, hook, ListenOptions{}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -279,7 +279,7 @@ func retained(t testing.TB, broker, filter string, n int) map[string]paho.Messag
 func receive(t testing.TB, broker, filter string, retained bool) <-chan paho.Message {
 	t.Helper()
 	in := make(chan paho.Message, 10_000)
-	c := paho.NewClient(paho.NewClientOptions().AddBroker(broker).SetClientID(fmt.Sprint(Name(t.Name()), retained)).
+	c := paho.NewClient(paho.NewClientOptions().AddBroker(broker).SetClientID(fmt.Sprint(Name(t.Name()), " ", filter, retained)).
 		SetAutoReconnect(false))
 	settle(t, c.Connect())
 	t.Cleanup(func() { c.Disconnect(uint(patience.Milliseconds())) })
@@ -323,20 +323,39 @@ func expect(t testing.TB, in <-chan paho.Message, topic, payload string) {
 
 func payload(t testing.TB, id, file string) string {
 	t.Helper()
-	b, err := EventPayload(classified(id, file), testModel)
+	b, err := EventPayload(classified(id, file), testModel, MaxPayload)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return string(b)
 }
 
+// standing waits for c's connection.
+func standing(t *testing.T, c *Client) *link {
+	t.Helper()
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for end := time.Now().Add(patience); ; <-tick.C {
+		c.mu.Lock()
+		link := c.link
+		c.mu.Unlock()
+		if link != nil {
+			select {
+			case <-link.down:
+			default:
+				return link
+			}
+		}
+		if time.Now().After(end) {
+			t.Fatal("no connection stands")
+		}
+	}
+}
+
 // sever cuts c's connection as a broken network does, without DISCONNECT.
 func sever(t *testing.T, c *Client) {
 	t.Helper()
-	link, err := c.connected(deadline(t))
-	if err != nil {
-		t.Fatal(err)
-	}
+	link := standing(t, c)
 	link.raw.Close()
 	<-link.down
 }

@@ -208,9 +208,7 @@ func TestBackoffStartsAnew(t *testing.T) {
 		{0, 0}, {healthy - 1, 1}, {healthy, 0}, {0, 1}, {1, 2},
 	} {
 		if step.lasts > 0 {
-			if _, err := c.connected(deadline(t)); err != nil {
-				t.Fatal(err)
-			}
+			standing(t, c)
 			passed.Add(int64(step.lasts))
 			sever(t, c)
 		}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/url"
+	"slices"
 	"time"
 
 	mqtt "github.com/eclipse/paho.mqtt.golang"
@@ -55,27 +56,57 @@ type message struct {
 // link is one MQTT connection, from CONNACK until it is down.
 type link struct {
 	*line
-	paho mqtt.Client
-	acks time.Duration // to wait for PUBACK
+	paho  mqtt.Client
+	acks  time.Duration // to wait for PUBACK and SUBACK
+	since time.Time     // of CONNACK
+}
+
+// session says how a link logs in, and what becomes of the messages that come over it.
+type session struct {
+	clientID string
+	keep     bool // the broker keeps the session while there is no connection (clean session 0)
+	will     bool // the broker publishes Offline when the connection is lost
+
+	// arrived is called with each message, one after the other in the order of their coming; until it returns nothing else
+	// is read from the connection. Without manualAck the message is acknowledged then.
+	arrived   func(l *link, m mqtt.Message)
+	manualAck bool
+
+	ping time.Duration // to wait for PINGRESP, which comes behind the messages that arrived hasn't taken yet
 }
 
 // newLink logs in over l, which it closes on failure. Errors are *stageError.
-func newLink(ctx context.Context, l *line, o Options, host string) (*link, error) {
+func newLink(ctx context.Context, l *line, o Options, host string, s session) (*link, error) {
+	up := &link{line: l, acks: o.times.ack}
+	known := make(chan struct{}) // closed when up is complete
 	opts := mqtt.NewClientOptions().
-		SetClientID(o.ClientID).
+		SetClientID(s.clientID).
 		SetUsername(o.User).
 		SetPassword(o.Password).
-		SetBinaryWill(StateTopic(o.Base), []byte(Offline), 1, true).
 		SetProtocolVersion(4). // 3.1.1, and no second try with 3.1, which would repeat a refused password
-		SetCleanSession(true).
+		SetCleanSession(!s.keep).
 		SetAutoReconnect(false).
 		SetConnectRetry(false).
-		SetOrderMatters(false).
+		SetOrderMatters(true).
+		SetAutoAckDisabled(s.manualAck).
 		SetKeepAlive(keepAlive).
-		SetPingTimeout(pingTimeout).
+		SetPingTimeout(s.ping).
 		SetConnectTimeout(connectTimeout).
 		SetWriteTimeout(handOver).
 		SetCustomOpenConnectionFn(func(*url.URL, mqtt.ClientOptions) (net.Conn, error) { return l, nil })
+	if s.will {
+		opts.SetBinaryWill(StateTopic(o.Base), []byte(Offline), 1, true)
+	}
+	if s.arrived != nil {
+		// Set before the login: a session that was kept may bring messages with CONNACK.
+		opts.SetDefaultPublishHandler(func(_ mqtt.Client, m mqtt.Message) {
+			select {
+			case <-known:
+				s.arrived(up, m)
+			case <-l.down:
+			}
+		})
+	}
 	opts.Servers = []*url.URL{{Scheme: "mqtt", Host: host}} // never dialed, but there must be one
 
 	stop := context.AfterFunc(ctx, func() { l.cut(ctx.Err()) })
@@ -90,7 +121,8 @@ func newLink(ctx context.Context, l *line, o Options, host string) (*link, error
 		}
 		return nil, &stageError{connack, host, noConnack(err, l.why)}
 	}
-	up := &link{line: l, paho: c, acks: o.times.ack}
+	up.paho, up.since = c, o.times.now()
+	close(known)
 	select {
 	case <-l.down:
 		if l.why == errGivenUp { // so soon: paho closed it for a code that it doesn't know, or for what came with it
@@ -140,49 +172,71 @@ func (r refusal) Error() string {
 
 var (
 	errLinkDown = errors.New("connection lost before the message was acknowledged")
-	errNotTaken = errors.New("paho did not take the message")
-	errNoAck    = errors.New("no PUBACK in time")
+	errNoAck    = errors.New("no acknowledgement in time")
 )
 
-// publish sends m and waits for the broker's acknowledgement (QoS 0: until it is written). Its errors are that of ctx,
-// and errLinkDown: then m is to be sent over another link. In both cases the broker may have got m. A link over which the
-// acknowledgement doesn't come in time is cut.
+// publish sends m and waits for the broker's acknowledgement: hand and wait in one.
 func (l *link) publish(ctx context.Context, m message) error {
-	timer := time.NewTimer(l.acks)
-	defer timer.Stop()
+	token, err := l.hand(ctx, m)
+	if err != nil {
+		return err
+	}
+	return l.wait(ctx, token)
+}
+
+// hand has paho take m, and returns before it is acknowledged. Messages that are handed over one after the other are sent in
+// that order. Its errors are that of ctx, and errLinkDown: then m is to be sent over another link.
+func (l *link) hand(ctx context.Context, m message) (mqtt.Token, error) {
+	late := time.NewTimer(l.acks)
+	defer late.Stop()
 	for {
-		if err := l.offer(ctx, m, timer.C); !errors.Is(err, errNotTaken) {
-			return err
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		handed := make(chan mqtt.Token, 1)
+		go func() { handed <- l.paho.Publish(m.topic, m.qos, m.retained, m.payload) }() // ends within handOver
+		select {
+		case token := <-handed:
+			select {
+			case <-token.Done():
+				if token.Error() == nil {
+					return token, nil
+				}
+			default:
+				return token, nil
+			}
+		case <-l.down:
+			return nil, errLinkDown
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-late.C:
+			l.cut(errNoAck)
 		}
 		select {
 		case <-l.down:
-			return errLinkDown
+			return nil, errLinkDown
 		case <-time.After(10 * time.Millisecond): // paho knew before the line, or had waited for handOver
 		}
 	}
 }
 
-// offer is one attempt at publish, with one more error, errNotTaken: the link is going down, or m was not sent.
-func (l *link) offer(ctx context.Context, m message, late <-chan time.Time) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	handed := make(chan mqtt.Token, 1)
-	go func() { handed <- l.paho.Publish(m.topic, m.qos, m.retained, m.payload) }() // ends within handOver
-	var token mqtt.Token
-	var complete <-chan struct{} // nil until paho has taken m
+// wait waits for the acknowledgement of what paho has taken (QoS 0: until it is written). Its errors are that of ctx, and
+// errLinkDown; in both cases the broker may have got the message. A link over which the acknowledgement doesn't come in time
+// is cut.
+func (l *link) wait(ctx context.Context, token mqtt.Token) error {
+	late := time.NewTimer(l.acks)
+	defer late.Stop()
 	for {
 		select {
-		case token = <-handed:
-			complete = token.Done()
-		case <-complete:
-			if token.Error() != nil {
-				return errNotTaken
+		case <-token.Done():
+			if err := token.Error(); err != nil {
+				l.cut(err) // paho has given the connection up
+				return errLinkDown
 			}
 			return nil
 		case <-l.down:
 			select {
-			case <-complete:
+			case <-token.Done():
 				if token.Error() == nil { // acknowledged just before
 					return nil
 				}
@@ -191,10 +245,31 @@ func (l *link) offer(ctx context.Context, m message, late <-chan time.Time) erro
 			return errLinkDown
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-late:
+		case <-late.C:
 			l.cut(errNoAck)
 		}
 	}
+}
+
+// subscribe asks for the messages of the filters, with QoS 1, and returns those that the broker refused. Its errors are those
+// of wait.
+func (l *link) subscribe(ctx context.Context, filters ...string) (refused []string, err error) {
+	with := make(map[string]byte, len(filters))
+	for _, filter := range filters {
+		with[filter] = 1
+	}
+	token := l.paho.SubscribeMultiple(with, nil)
+	if err := l.wait(ctx, token); err != nil {
+		return nil, err
+	}
+	const failure = 0x80 // MQTT 3.1.1, section 3.9.3
+	for filter, code := range token.(*mqtt.SubscribeToken).Result() {
+		if code == failure {
+			refused = append(refused, filter)
+		}
+	}
+	slices.Sort(refused)
+	return refused, nil
 }
 
 // close ends the link with DISCONNECT, upon which the broker forgets the will, or, if it is down already, waits for paho

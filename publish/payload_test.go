@@ -3,10 +3,12 @@ package publish
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"flag"
 	"math"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -51,11 +53,12 @@ func TestEventPayload(t *testing.T) {
 		{"empty", bare},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			got, err := EventPayload(tt.event, testModel)
+			got, err := EventPayload(tt.event, testModel, MaxPayload)
 			if err != nil {
 				t.Fatal(err)
 			}
 			golden(t, "event-"+tt.name+".json", got)
+			conforms(t, "event", got)
 		})
 	}
 }
@@ -68,36 +71,121 @@ func TestInfoPayload(t *testing.T) {
 		Board:    "Raspberry Pi 5 Model B Rev 1.0\x00",
 		Started:  when,
 	}
-	got, err := InfoPayload(info)
-	if err != nil {
-		t.Fatal(err)
-	}
-	golden(t, "info.json", got)
-
-	if got, err = InfoPayload(Info{Started: when}); err != nil {
-		t.Fatal(err)
-	}
-	golden(t, "info-empty.json", got)
 	many := Info{Started: when, Model: ModelInfo{Labels: make([]string, MaxPayload/3+1)}} // "",
-	if got, err = InfoPayload(many); err != nil {
-		t.Fatal(err)
+	for name, i := range map[string]Info{"info.json": info, "info-empty.json": {Started: when}, "info-too-many.json": many} {
+		got, err := InfoPayload(i, MaxPayload)
+		if err != nil {
+			t.Fatal(err)
+		}
+		golden(t, name, got)
+		conforms(t, "info", got)
 	}
-	golden(t, "info-too-many.json", got)
+	if _, err := InfoPayload(info, 100); !errors.As(err, new(tooLarge)) {
+		t.Errorf("without room for the rest either: want an error, have %v", err)
+	}
 	if m := info.model(); m != testModel {
 		t.Errorf("model of the events: want %+v, have %+v", testModel, m)
 	}
 }
 
-func TestPayloadRefused(t *testing.T) {
+func TestEventPayloadRefused(t *testing.T) {
 	nan := classified("nan", "x.jpg")
 	nan.Top[0].Score = float32(math.NaN())
-	large := classified("large", strings.Repeat("x", MaxPayload))
+	large := classified(strings.Repeat("x", 1000), "x.jpg")
 	for want, e := range map[string]decide.Event{
-		"encode event nan: json: unsupported value: NaN":        nan,
-		"encode event large: want at most 262144 bytes, have 2": large,
+		"encode event nan: json: unsupported value: NaN":                                 nan,
+		"encode event " + strings.Repeat("x", 32) + "…: want at most 1024 bytes, have 1": large,
 	} {
-		if _, err := EventPayload(e, testModel); err == nil || !strings.HasPrefix(err.Error(), want) {
+		if _, err := EventPayload(e, testModel, 1024); err == nil || !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("want error %q, have %v", want, err)
+		}
+	}
+}
+
+// TestEventPayloadLimit lowers the limit byte by byte: entries of top go first, then the ends of texts.
+func TestEventPayloadLimit(t *testing.T) {
+	e := classified("01J8Z6", "deep/"+strings.Repeat("é/", 300)+"0007.jpg")
+	for i := range 20 {
+		e.Top = append(e.Top, decide.Score{Label: strings.Repeat("\"", i), Index: i})
+	}
+	e.Error = strings.Repeat("\\ü", 300)
+	full, err := EventPayload(e, testModel, MaxPayload)
+	if err != nil {
+		t.Fatal(err)
+	}
+	entries := len(e.Top)
+	for limit := len(full); limit >= 600; limit-- {
+		payload, err := EventPayload(e, testModel, limit)
+		if err != nil {
+			t.Fatalf("limit %d: %v", limit, err)
+		}
+		var have eventJSON
+		if err := json.Unmarshal(payload, &have); err != nil {
+			t.Fatal(err)
+		}
+		cut := *have.Error != e.Error || *have.File != e.File
+		switch {
+		case len(payload) > limit || !utf8.Valid(payload):
+			t.Fatalf("limit %d: have %d bytes", limit, len(payload))
+		case len(have.Top) > entries || len(have.Top) == 0 || *have.Label != "tabby cat":
+			t.Fatalf("limit %d: want at most %d entries of top, have %s", limit, entries, payload)
+		case cut && len(have.Top) > 1:
+			t.Fatalf("limit %d: a text is cut, and top has %d entries", limit, len(have.Top))
+		case !cut && len(have.Top) < entries && limit-len(payload) > 100:
+			t.Fatalf("limit %d: an entry more would have fitted, have %d bytes", limit, len(payload))
+		case !strings.HasSuffix(*have.File, "/0007.jpg"):
+			t.Fatalf("limit %d: want the end of the file's path, have %s", limit, *have.File)
+		}
+		entries = len(have.Top)
+	}
+	if len(e.Top) != 22 {
+		t.Errorf("the caller's event has %d entries left", len(e.Top))
+	}
+}
+
+// TestEventPayloadAlwaysFits is what EventPayload promises for 1 KiB.
+func TestEventPayloadAlwaysFits(t *testing.T) {
+	long := strings.Repeat("\"", 5000)
+	e := decide.Event{
+		Kind: decide.Classified, ID: strings.Repeat("f", 64), Seq: math.MaxUint64, Time: when, Source: strings.Repeat("s", 64),
+		File: long, Error: long, InferMS: 123456789.12, FrameAge: math.MaxInt64,
+	}
+	for range 100 {
+		e.Top = append(e.Top, decide.Score{Label: long, Index: math.MaxInt32, Score: 0.1234})
+	}
+	payload, err := EventPayload(e, Model{Name: long, SHA256: testModel.SHA256, Delegate: long}, 1024)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%d bytes", len(payload))
+}
+
+func TestReplayed(t *testing.T) {
+	first, err := EventPayload(classified("01J8Z6", `"replayed":false}`), testModel, MaxPayload)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := bytes.Clone(first)
+	again := replayed(first)
+	if !bytes.Equal(first, before) {
+		t.Fatalf("want the payload left alone, have %s", first)
+	}
+	var one, two eventJSON
+	for payload, into := range map[string]*eventJSON{string(first): &one, string(again): &two} {
+		if err := json.Unmarshal([]byte(payload), into); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if one.Replayed || !two.Replayed {
+		t.Errorf("want replayed false and then true, have %v and %v", one.Replayed, two.Replayed)
+	}
+	if two.Replayed = false; !reflect.DeepEqual(one, two) {
+		t.Errorf("want nothing else changed, have\n%s\n%s", first, again)
+	}
+	conforms(t, "event", again)
+	for _, other := range []string{"", "{}", string(again), string(first) + " ", `{"replayed":false,"a":1}`} {
+		if have := replayed([]byte(other)); string(have) != other {
+			t.Errorf("want %s as it is, have %s", other, have)
 		}
 	}
 }
@@ -108,7 +196,7 @@ func FuzzEventPayload(f *testing.F) {
 	f.Fuzz(func(t *testing.T, file, label, text string, score float32) {
 		e := decide.Event{Kind: decide.Classified, Source: "s", Time: when, File: file, Error: text}
 		e.Top = []decide.Score{{Label: label, Score: score}}
-		got, err := EventPayload(e, Model{Name: label})
+		got, err := EventPayload(e, Model{Name: label}, MaxPayload)
 		if err != nil {
 			return // not a number, or too large
 		}
@@ -131,7 +219,7 @@ func BenchmarkEventPayload(b *testing.B) {
 	e := classified("01J8Z6", "cats/0007.jpg")
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := EventPayload(e, testModel); err != nil {
+		if _, err := EventPayload(e, testModel, MaxPayload); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -47,10 +47,10 @@ func (r *report) failed(err error, now time.Time) {
 		return
 	}
 	if no := refusal(0); errors.As(err, &no) && !no.passing() {
-		r.log.Error("MQTT login refused, trying on", "err", err, "user", r.user, "client_id", r.clientID, "attempts", r.attempts)
+		r.log.Error("MQTT login refused, trying on", "err", err, "user", r.user, "client_id", r.clientID, "attempts", r.attempts, "hint", advice(err, now))
 		return
 	}
-	r.log.Warn("MQTT broker not reached, trying on", "err", err, "attempts", r.attempts)
+	r.log.Warn("MQTT broker not reached, trying on", "err", err, "attempts", r.attempts, "hint", advice(err, now))
 }
 
 // lost tells that a connection ended, why, and how long it had lasted. A client id taken over by another client is not

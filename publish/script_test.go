@@ -88,10 +88,14 @@ func (p *peer) login(code byte) *packets.ConnectPacket {
 	return connect
 }
 
-// publish is the client's next PUBLISH, or nil when it is gone. Those retained are acknowledged on the way.
+// publish is the client's next PUBLISH, or nil when it is gone. Those retained, and SUBSCRIBE, are acknowledged on the way.
 func (p *peer) publish() *packets.PublishPacket {
 	for {
 		switch m := p.read().(type) {
+		case *packets.SubscribePacket:
+			ack := packets.NewControlPacket(packets.Suback).(*packets.SubackPacket)
+			ack.MessageID, ack.ReturnCodes = m.MessageID, m.Qoss
+			p.write(ack)
 		case *packets.PublishPacket:
 			if !m.Retain {
 				return m

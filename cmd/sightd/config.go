@@ -2,20 +2,24 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"os"
 
 	"sightd/daemon"
+	"sightd/publish"
 )
 
 const configAbout = `init prints a commented configuration in which every key has its default.
 check says whether a configuration is right; each error has file, line, column and key.
-show prints what is in force: defaults, the file over them, variables such as SIGHTD_MQTT_BROKER over both. Passwords are masked.`
+show prints what is in force: defaults, the file over them, variables such as SIGHTD_MQTT_BROKER over both. Passwords are masked.
+schema prints the JSON Schema of the configuration, for editors; with --payloads those of the messages over MQTT, by name.`
 
 func configCommand(_ context.Context, c *call) error {
-	fs := c.flags("config", "init|check|show [-c FILE]", configAbout)
+	fs := c.flags("config", "init|check|show|schema [-c FILE]", configAbout)
 	file := fs.String("c", "", "configuration `FILE` (YAML)")
+	payloads := fs.Bool("payloads", false, "with schema: of the MQTT payloads")
 	arguments, err := c.parse(fs)
 	if err != nil {
 		return err
@@ -25,12 +29,14 @@ func configCommand(_ context.Context, c *call) error {
 		arguments = arguments[:1]
 	}
 	if len(arguments) != 1 {
-		return usageError{"want one of init, check and show"}
+		return usageError{"want one of init, check, show and schema"}
 	}
 	switch arguments[0] {
 	case "init":
 		_, err := io.WriteString(c.stdout, daemon.Example())
 		return err
+	case "schema":
+		return printSchema(c.stdout, *payloads)
 	case "check", "show":
 		config, err := daemon.Load(*file, os.Environ())
 		if err != nil {
@@ -43,5 +49,17 @@ func configCommand(_ context.Context, c *call) error {
 		_, err = fmt.Fprintln(c.stdout, "the configuration is right")
 		return err
 	}
-	return usageError{fmt.Sprintf("want init, check or show, have %q", arguments[0])}
+	return usageError{fmt.Sprintf("want init, check, show or schema, have %q", arguments[0])}
+}
+
+// printSchema prints the configuration's schema, or one object with the schemas of all payloads.
+func printSchema(w io.Writer, payloads bool) error {
+	if !payloads {
+		_, err := w.Write(daemon.ConfigSchema())
+		return err
+	}
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	return enc.Encode(publish.Schemas())
 }

@@ -31,7 +31,8 @@ var commands = []command{
 	{"classify", "FILE|DIR|-...", "classify pictures and print their labels", classifyCommand},
 	{"export", "WEIGHTS -o OUT.tflite", "make a quantized .tflite of GoogLeNet weights", exportCommand},
 	{"model", "info|dump|verify [FILE]", "tell what is in a .tflite, prove that this machine runs it right", modelCommand},
-	{"config", "init|check|show [-c FILE]", "print a commented configuration, check one, show what is in force", configCommand},
+	{"config", "init|check|show|schema", "print a commented configuration, check one, show what is in force, print schemas", configCommand},
+	{"mqtt", "test [-c FILE]", "try the broker in stages, and say what is wrong with it", mqttCommand},
 	{"bench", "", "measure how fast a model runs here", benchCommand},
 	{"version", "", "print the versions of sightd and its libraries", versionCommand},
 }

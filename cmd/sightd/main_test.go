@@ -63,7 +63,7 @@ func TestUsage(t *testing.T) {
 		{"run config", []string{"run", "-c", "/none.yaml"}, exitRefused, "/none.yaml"},
 		{"run argument", []string{"run", "x"}, exitUsage, `want no arguments, have "x"`},
 		{"bench runs", []string{"bench", "--num_runs", "0"}, exitUsage, "want 1 to 1000000 runs"},
-		{"config nothing", []string{"config"}, exitUsage, "want one of init, check and show"},
+		{"config nothing", []string{"config"}, exitUsage, "want one of init, check, show and schema"},
 		{"config show", []string{"config", "show"}, exitOK, "listen: 127.0.0.1:1883"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -1,0 +1,34 @@
+package daemon
+
+import (
+	"slices"
+
+	"sightd/publish"
+)
+
+// announce tells Home Assistant of the bridge and of each source, where mqtt.discovery says so, and withdraws what was
+// announced before and isn't any more: sources that went from the configuration, or all of them.
+func (d *Daemon) announce(before []string) error {
+	if prefix := d.config.MQTT.Discovery; prefix != "" {
+		about := publish.Discovery{Prefix: prefix, Base: d.config.base(), Name: d.config.Name, Info: d.info()}
+		topic, payload, err := about.Bridge(d.maxPayload())
+		if err != nil {
+			return err
+		}
+		d.client.Announce(topic, payload)
+		d.announced = append(d.announced, topic)
+		for _, s := range d.config.Sources {
+			if topic, payload, err = about.Source(s.Name, d.maxPayload()); err != nil {
+				return err
+			}
+			d.client.Announce(topic, payload)
+			d.announced = append(d.announced, topic)
+		}
+	}
+	for _, topic := range before {
+		if !slices.Contains(d.announced, topic) {
+			d.client.Announce(topic, nil)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,216 @@
+package daemon
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"sightd/decide"
+	"sightd/publish"
+)
+
+// healthEach is how often the bridge's health and the sources' states are published at least.
+const healthEach = time.Minute
+
+// report publishes health and states each healthEach, and at once where a folder has changed its mind about a problem, until
+// ctx ends.
+func (d *Daemon) report(ctx context.Context) {
+	tick := time.NewTicker(healthEach)
+	defer tick.Stop()
+	for {
+		if err := d.tellHealth(); err != nil {
+			d.log.Error("tell the bridge's health", "err", err)
+		}
+		for _, s := range d.sources {
+			if err := d.tellState(s); err != nil {
+				d.log.Error("tell a source's state", "source", s.config.Name, "err", err)
+			}
+		}
+		select {
+		case <-tick.C:
+		case <-d.look:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (d *Daemon) tellHealth() error { return d.client.SetHealth(d.health()) }
+
+// health looks at all parts.
+func (d *Daemon) health() publish.Health {
+	now := d.now()
+	client, box := d.client.Stats(), d.outbox.Stats()
+	h := publish.Health{
+		Temperature: temperature(),
+		RSS:         residentBytes(),
+		Outbox: publish.OutboxHealth{
+			Pending: box.Pending, Bytes: box.Bytes, Oldest: box.Oldest,
+			Dropped: box.Dropped, Expired: box.Expired, Degraded: box.Degraded,
+		},
+		Requests: publish.RequestHealth(client.Requests),
+		MQTT:     publish.MQTTHealth{Connects: client.Connects, Unsent: client.Unsent},
+		Uptime:   now.Sub(d.started),
+		Time:     now,
+	}
+	h.FPS, h.Infer = d.pace.figures(now)
+	h.Checks = append(h.Checks, d.modelCheck(), outboxCheck(h.Outbox), d.diskCheck())
+	for _, s := range d.sources {
+		stats := s.folder.Stats()
+		h.Sources = append(h.Sources, publish.SourceHealth{
+			Name: s.config.Name, Type: s.config.Type,
+			Seen: stats.Seen, Done: stats.Done, Refused: stats.Refused, Ignored: stats.Ignored, Errors: stats.Errors,
+			Pending: stats.Pending, Removed: stats.RemovedFiles, Problem: stats.Problem,
+		})
+		check := publish.Finding{Name: "source " + s.config.Name, Status: publish.CheckOK}
+		if stats.Problem != "" {
+			check.Status, check.Detail = publish.CheckWarn, stats.Problem
+		}
+		h.Checks = append(h.Checks, check)
+	}
+	h.Status = publish.StatusOK
+	for _, c := range h.Checks {
+		switch {
+		case c.Status == publish.CheckFail:
+			h.Status = publish.StatusFailing
+		case c.Status == publish.CheckWarn && h.Status == publish.StatusOK:
+			h.Status = publish.StatusDegraded
+		}
+	}
+	return h
+}
+
+func (d *Daemon) modelCheck() publish.Finding {
+	c := publish.Finding{Name: "model", Status: publish.CheckOK, Detail: "proven on " + strconv.Itoa(d.engine.Proven) + " golden inputs"}
+	if d.engine.Proven == 0 {
+		c.Status, c.Detail = publish.CheckWarn, "no card beside the model: it runs without proof"
+	}
+	return c
+}
+
+// scarce is how many bytes must be free where the state is kept.
+const scarce = 50 << 20
+
+func (d *Daemon) diskCheck() publish.Finding {
+	c := publish.Finding{Name: "disk", Status: publish.CheckOK}
+	var fs unix.Statfs_t
+	if err := unix.Statfs(d.config.StateDir, &fs); err != nil {
+		c.Status, c.Detail = publish.CheckWarn, "state_dir: "+err.Error()
+		return c
+	}
+	free := int64(fs.Bavail) * fs.Bsize
+	c.Detail = strconv.FormatInt(free>>20, 10) + " MiB free in state_dir"
+	if free < scarce {
+		c.Status = publish.CheckWarn
+	}
+	return c
+}
+
+// outboxCheck judges the outbox.
+func outboxCheck(o publish.OutboxHealth) publish.Finding {
+	c := publish.Finding{Name: "outbox", Status: publish.CheckOK}
+	switch {
+	case o.Degraded != "":
+		c.Status, c.Detail = publish.CheckWarn, "in memory only: "+o.Degraded
+	case o.Dropped+o.Expired > 0:
+		c.Detail = strconv.FormatUint(o.Dropped+o.Expired, 10) + " events were dropped since it was made"
+	}
+	return c
+}
+
+// pace measures how fast pictures are classified.
+type pace struct {
+	mu    sync.Mutex
+	times [256]float64 // milliseconds of Invoke, the last ones
+	n     int          // that were ever stored
+	marks []time.Time  // of the pictures within the last healthEach, at most maxMarks
+	more  int          // that marks had no room for
+}
+
+// maxMarks bounds the memory; a board that is faster counts what comes on top without its time.
+const maxMarks = 4096
+
+// add counts an event.
+func (p *pace) add(e decide.Event) {
+	if e.Kind != decide.Classified {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.times[p.n%len(p.times)] = e.InferMS
+	p.n++
+	if p.forget(e.Time); len(p.marks) < maxMarks {
+		p.marks = append(p.marks, e.Time)
+	} else {
+		p.more++
+	}
+}
+
+// forget drops the marks older than healthEach. The caller holds mu.
+func (p *pace) forget(now time.Time) {
+	old := 0
+	for old < len(p.marks) && now.Sub(p.marks[old]) > healthEach {
+		old++
+	}
+	if old > 0 {
+		p.marks, p.more = slices.Delete(p.marks, 0, old), 0
+	}
+}
+
+// figures are the pictures a second over the last healthEach, and the last times of Invoke, nil before the first.
+func (p *pace) figures(now time.Time) (fps float64, infer *publish.Latency) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.forget(now)
+	fps = float64(len(p.marks)+p.more) / healthEach.Seconds()
+	if p.n == 0 {
+		return fps, nil
+	}
+	sorted := slices.Clone(p.times[:min(p.n, len(p.times))])
+	slices.Sort(sorted)
+	return fps, &publish.Latency{P50: sorted[(len(sorted)-1)/2], P95: sorted[(len(sorted)-1)*95/100]}
+}
+
+// temperature is that of the hottest thermal zone in °C, nil where the kernel tells none.
+func temperature() *float64 {
+	var hottest *float64
+	zones, err := filepath.Glob("/sys/class/thermal/thermal_zone*/temp")
+	if err != nil {
+		return nil // only a bad pattern
+	}
+	for _, zone := range zones {
+		text, err := os.ReadFile(zone)
+		if err != nil {
+			continue // a zone that is switched off can't be read
+		}
+		milli, err := strconv.ParseFloat(strings.TrimSpace(string(text)), 64)
+		if celsius := milli / 1000; err == nil && celsius > -50 && celsius < 200 && (hottest == nil || celsius > *hottest) {
+			hottest = &celsius
+		}
+	}
+	return hottest
+}
+
+// residentBytes is the memory that the process has (RSS), 0 where the kernel doesn't tell.
+func residentBytes() int64 {
+	text, err := os.ReadFile("/proc/self/statm")
+	if err != nil {
+		return 0
+	}
+	fields := strings.Fields(string(text))
+	if len(fields) < 2 {
+		return 0
+	}
+	pages, err := strconv.ParseInt(fields[1], 10, 64)
+	if err != nil {
+		return 0
+	}
+	return pages * int64(os.Getpagesize())
+}

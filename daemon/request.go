@@ -1,0 +1,100 @@
+package daemon
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/oklog/ulid/v2"
+
+	"sightd/camera"
+	"sightd/decide"
+	"sightd/preprocess"
+	"sightd/publish"
+)
+
+const (
+	// heldRequests is how many requests this board takes from the broker before it has answered one. A picture takes some ten
+	// milliseconds, so that a few are enough to keep the network busy; the others are left to other boards.
+	heldRequests = 8
+
+	// requestSource is the source that a request's result names.
+	requestSource = "request"
+
+	// leaveTime bounds the work on what still comes after the daemon has left the group of those who share requests, and
+	// leaveIdle is for how long nothing has come when nothing comes any more.
+	leaveTime = 3 * time.Second
+	leaveIdle = 250 * time.Millisecond
+)
+
+// takeRequests hands the pictures of requests on, and answers what is no picture itself. When ctx ends it asks the broker for
+// no more, and goes on for a moment with what that has sent already: nobody else would get it until the next start.
+func (d *Daemon) takeRequests(ctx context.Context, taken chan<- *job) {
+	for ctx.Err() == nil {
+		r, err := d.client.NextRequest(ctx)
+		if err == nil {
+			d.takeRequest(ctx, r, taken)
+		}
+	}
+	leaving, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaveTime)
+	defer cancel()
+	d.client.Leave(leaving)
+	for {
+		idle, cancel := context.WithTimeout(leaving, leaveIdle)
+		r, err := d.client.NextRequest(idle)
+		cancel()
+		if err != nil {
+			return
+		}
+		d.takeRequest(leaving, r, taken)
+	}
+}
+
+// takeRequest has one request answered.
+func (d *Daemon) takeRequest(ctx context.Context, r *publish.IncomingRequest, taken chan<- *job) {
+	var err error
+	switch {
+	case r.Err != nil:
+		err = r.AnswerError(ctx, r.Err)
+	case r.Command == publish.HealthCheck:
+		err = r.AnswerHealth(ctx, d.health())
+	case r.Command == publish.Classify:
+		select {
+		case taken <- &job{request: r, met: r.Received}:
+		case <-ctx.Done():
+			r.Release()
+		}
+	default:
+		err = r.AnswerError(ctx, fmt.Errorf("want a request of %s or %s, have %q", publish.Classify, publish.HealthCheck, r.Command))
+	}
+	d.answered(r, err)
+}
+
+// answered tells of a request that could not be answered.
+func (d *Daemon) answered(r *publish.IncomingRequest, err error) {
+	if err != nil {
+		d.log.Warn("request not answered: the broker will send it again", "command", r.Command, "err", err)
+	}
+}
+
+// decodeRequest reads the picture of a request, and begins its event.
+func (d *Daemon) decodeRequest(j *job) (camera.Frame, preprocess.Resize, error) {
+	id, err := ulid.New(ulid.Timestamp(j.met), ulid.DefaultEntropy())
+	if err != nil {
+		return camera.Frame{}, "", fmt.Errorf("make an id: %w", err)
+	}
+	j.event = decide.Event{ID: id.String(), Source: requestSource}
+	mat, _, err := d.decoder.Decode(j.request.Image)
+	return camera.Frame{Mat: mat, Time: j.met, Source: requestSource, ID: j.event.ID}, preprocess.Resize(j.request.Resize), err
+}
+
+// answer sends what was found out about a request's picture.
+func (d *Daemon) answer(ctx context.Context, j *job) {
+	if j.event.Kind == decide.Refused {
+		d.log.Info("request refused", "reason", j.event.Error)
+	} else {
+		best := j.event.Top[0]
+		d.log.Info("request classified", "label", best.Label, "score", thousandths(best.Score), "infer_ms", j.event.InferMS)
+	}
+	d.answered(j.request, j.request.AnswerEvent(ctx, j.event))
+}

@@ -1,0 +1,191 @@
+package daemon
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/oklog/ulid/v2"
+
+	"sightd/camera"
+	"sightd/decide"
+	"sightd/publish"
+)
+
+// source is a watched folder, and what is said about it.
+type source struct {
+	config SourceConfig
+	folder *camera.Folder
+
+	mu      sync.Mutex
+	state   publish.State
+	changed chan struct{} // closed when state.Enabled changes, and replaced
+}
+
+func newSource(c SourceConfig, saved savedSource) *source {
+	s := &source{config: c, changed: make(chan struct{})}
+	if saved.Last != nil {
+		s.state = *saved.Last
+	}
+	s.state.Enabled = !saved.Disabled
+	return s
+}
+
+// openSource begins to watch a folder.
+func (d *Daemon) openSource(c SourceConfig, saved savedSource) (*source, error) {
+	s := newSource(c, saved)
+	var err error
+	s.folder, err = camera.OpenFolder(camera.FolderOptions{
+		Name: c.Name, Path: c.Path, Recursive: c.Recursive, Ignore: c.Ignore,
+		Settle: c.Settle, Poll: camera.Poll(c.Poll), After: camera.After(c.After),
+		Results: c.Results, Done: quota(c.Done), Failed: quota(c.Failed),
+		Whole:    camera.Whole(d.limits()),
+		StateDir: d.config.StateDir,
+		Changed:  func() { signal(d.look) },
+		Log:      d.log,
+	})
+	return s, err
+}
+
+func quota(c QuotaConfig) camera.Quota {
+	return camera.Quota{MaxBytes: int64(c.MaxMB) << 20, MaxFiles: c.MaxFiles}
+}
+
+// signal wakes up whoever reads c, now or when it reads next.
+func signal(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default: // it was told already
+	}
+}
+
+// obey carries out the commands that come over MQTT, until ctx ends.
+func (d *Daemon) obey(ctx context.Context) {
+	for {
+		name, enabled, err := d.client.NextSet(ctx)
+		if err != nil {
+			return
+		}
+		d.set(name, enabled)
+	}
+}
+
+func (d *Daemon) set(name string, enabled bool) {
+	for _, s := range d.sources {
+		if s.config.Name != name {
+			continue
+		}
+		if !s.enable(enabled) {
+			return
+		}
+		d.log.Info("source switched", "source", name, "enabled", enabled)
+		if err := d.tellAvailability(s); err != nil {
+			d.log.Error("tell a source's state", "source", name, "err", err)
+		}
+		if err := d.save(false); err != nil {
+			d.log.Warn("the switch is forgotten at the next start", "source", name, "err", err)
+		}
+		return
+	}
+	d.log.Warn("command for a source that there isn't", "source", name)
+}
+
+// enable switches the source, and reports whether that changed anything.
+func (s *source) enable(on bool) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.state.Enabled == on {
+		return false
+	}
+	s.state.Enabled = on
+	close(s.changed)
+	s.changed = make(chan struct{})
+	return true
+}
+
+// enabled reports whether the source is switched on, and gives what is closed when that changes.
+func (s *source) enabled() (bool, <-chan struct{}) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.state.Enabled, s.changed
+}
+
+// next waits for a picture, and while the source is switched off for that to change. The error is that of camera.Folder.Next.
+func (s *source) next(ctx context.Context) (*camera.Item, error) {
+	for {
+		on, changed := s.enabled()
+		if !on {
+			select {
+			case <-changed:
+				continue
+			case <-ctx.Done():
+				return nil, ctx.Err()
+			}
+		}
+		item, err := s.folder.Next(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if on, _ := s.enabled(); on {
+			return item, nil
+		}
+		item.Release() // it came after the switch
+	}
+}
+
+// judged takes an event into the state, and numbers it.
+func (s *source) judged(e *decide.Event) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.state.Seq++
+	e.Seq = s.state.Seq
+	s.state.Time = e.Time
+	if e.Kind != decide.Classified || len(e.Top) == 0 {
+		return
+	}
+	best := e.Top[0]
+	if s.state.Best == nil || s.state.Best.Index != best.Index {
+		s.state.Since = e.Time
+	}
+	s.state.Best, s.state.Smoothed = &best, best.Score
+}
+
+// say returns the state to publish, with the folder's problem in it, and whether that problem has just come up.
+func (s *source) say(now time.Time) (publish.State, bool) {
+	problem := s.folder.Stats().Problem
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	arisen := problem != "" && problem != s.state.Problem
+	s.state.Problem = problem
+	if s.state.Time.IsZero() {
+		s.state.Time = now
+	}
+	return s.state, arisen
+}
+
+// tellAvailability publishes whether the source is switched on, with its state.
+func (d *Daemon) tellAvailability(s *source) error {
+	available := publish.Online
+	if on, _ := s.enabled(); !on {
+		available = publish.Disabled
+	}
+	if err := d.client.SetAvailability(s.config.Name, available); err != nil {
+		return err
+	}
+	return d.tellState(s)
+}
+
+// tellState publishes the source's state. A problem that has come up is an event too.
+func (d *Daemon) tellState(s *source) error {
+	now := d.now()
+	state, arisen := s.say(now)
+	if err := d.client.SetState(s.config.Name, state); err != nil {
+		return err
+	}
+	if !arisen {
+		return nil
+	}
+	e := decide.Event{Kind: decide.Refused, ID: ulid.MustNewDefault(now).String(), Time: now, Source: s.config.Name, Error: state.Problem}
+	s.judged(&e)
+	return d.client.Accept(e)
+}

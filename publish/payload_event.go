@@ -1,0 +1,131 @@
+package publish
+
+import (
+	"bytes"
+	"fmt"
+	"time"
+
+	"sightd/decide"
+)
+
+// Model names the network that made an event's scores.
+type Model struct {
+	Name     string // such as googlenet-int8
+	SHA256   string // of the file, 64 hex digits
+	Delegate string // what ran it: cpu, xnnpack, gpu ...
+}
+
+// eventJSON has the keys of an event in their order. A pointer is null where there is nothing to say. Replayed must stay
+// the last key: see replayed.
+type eventJSON struct {
+	EventType  string      `json:"event_type"`
+	ID         string      `json:"id"`
+	Seq        uint64      `json:"seq"`
+	Time       string      `json:"ts"`
+	Source     string      `json:"source"`
+	Label      *string     `json:"label"`
+	Index      *int        `json:"index"`
+	Score      *float64    `json:"score"`
+	Smoothed   *float64    `json:"smoothed"`
+	Previous   string      `json:"previous"`
+	Top        []scoreJSON `json:"top"`
+	Model      string      `json:"model"`
+	ModelSHA   string      `json:"model_sha"`
+	Delegate   string      `json:"delegate"`
+	InferMS    float64     `json:"infer_ms"`
+	FrameAgeMS int64       `json:"frame_age_ms"`
+	DurationS  float64     `json:"duration_s"`
+	File       *string     `json:"file"`
+	Error      *string     `json:"error"`
+	Replayed   bool        `json:"replayed"`
+}
+
+type scoreJSON struct {
+	Label string  `json:"label"`
+	Index int     `json:"index"`
+	Score float64 `json:"score"`
+}
+
+// EventPayload is the JSON of e, made with m, in at most limit bytes. Scores have four decimals, milliseconds two. A
+// picture's score is not smoothed over others, so smoothed equals score; it follows nothing, so previous is "none" and
+// duration_s 0. A refused picture has null for label, index, score and smoothed, and an empty top.
+//
+// Labels and the error have at most 1024 bytes. An event that is larger than limit loses the last entries of top, down to
+// one, and then the ends of its texts, down to 32 bytes each and of a file's path the start; each cut is marked with "…".
+// That fits into 1 KiB, whatever the texts. What is still larger, and a score that is not a number, are errors.
+func EventPayload(e decide.Event, m Model, limit int) ([]byte, error) {
+	v := newEvent(&e, &m, maxText)
+	payload, err := encode(v, limit)
+	if large, ok := err.(tooLarge); ok {
+		payload, err = shrink(e, m, fewer(v.Top, large.have-limit), limit)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("encode event %s: %w", text(e.ID, cuts[len(cuts)-1]), err)
+	}
+	return payload, nil
+}
+
+// shrink is EventPayload with so many entries of top, and texts that are cut as it takes.
+func shrink(e decide.Event, m Model, top, limit int) ([]byte, error) {
+	e.Top = e.Top[:top]
+	return fit(limit, func(cut int) any { return newEvent(&e, &m, cut) })
+}
+
+func newEvent(e *decide.Event, m *Model, cut int) *eventJSON {
+	v := &eventJSON{
+		EventType:  string(e.Kind),
+		ID:         printable(e.ID),
+		Seq:        e.Seq,
+		Time:       timestamp(e.Time),
+		Source:     printable(e.Source),
+		Previous:   "none",
+		Top:        make([]scoreJSON, len(e.Top)),
+		Model:      text(m.Name, cut),
+		ModelSHA:   printable(m.SHA256),
+		Delegate:   text(m.Delegate, cut),
+		InferMS:    round(e.InferMS, 2),
+		FrameAgeMS: e.FrameAge.Round(time.Millisecond).Milliseconds(),
+		Error:      textOrNull(e.Error, cut),
+	}
+	for i, s := range e.Top {
+		v.Top[i] = scoreJSON{Label: text(s.Label, cut), Index: s.Index, Score: round(float64(s.Score), 4)}
+	}
+	if len(v.Top) > 0 {
+		best := &v.Top[0]
+		v.Label, v.Index, v.Score, v.Smoothed = &best.Label, &best.Index, &best.Score, &best.Score
+	}
+	if e.File != "" {
+		file := printable(e.File)
+		if cut < maxText {
+			file = tail(file, cut)
+		}
+		v.File = &file
+	}
+	return v
+}
+
+// fewer is how many of the entries of top to keep, at least one where there is one, so that over bytes are saved, or as
+// many of them as can be.
+func fewer(top []scoreJSON, over int) int {
+	n := len(top)
+	for ; n > 1 && over > 0; n-- {
+		entry, err := encode(top[n-1], MaxPayload)
+		if err != nil {
+			break // the whole has the same fault, and tells it
+		}
+		over -= len(entry) + len(",")
+	}
+	return n
+}
+
+var replayedFalse, replayedTrue = []byte(`"replayed":false}`), []byte(`"replayed":true}`)
+
+// replayed is payload, which EventPayload made, saying that it is sent from the outbox. It is a copy; what doesn't end as
+// an event does is returned as it is.
+func replayed(payload []byte) []byte {
+	start, ok := bytes.CutSuffix(payload, replayedFalse)
+	if !ok {
+		return payload
+	}
+	return append(start[:len(start):len(start)], replayedTrue...)
+}
