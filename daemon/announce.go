@@ -10,7 +10,7 @@ import (
 // announced before and isn't any more: sources that went from the configuration, or all of them.
 func (d *Daemon) announce(before []string) error {
 	if prefix := d.config.MQTT.Discovery; prefix != "" {
-		about := publish.Discovery{Prefix: prefix, Base: d.config.base(), Name: d.config.Name, Info: d.info()}
+		about := publish.Discovery{Prefix: prefix, Base: d.config.base(), Name: d.config.Name, Info: d.info(), Images: d.config.Snapshots.MQTT}
 		topic, payload, err := about.Bridge(d.maxPayload())
 		if err != nil {
 			return err

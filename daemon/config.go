@@ -16,15 +16,16 @@ import (
 // Config is the whole configuration. Default fills it, Load lays a file and the environment over that. Relative paths
 // in it are relative to the working directory, not to the file's folder.
 type Config struct {
-	Version  int            `yaml:"version"`   // of the configuration's format: 1
-	Name     string         `yaml:"name"`      // of this board, 1 to 64 of a-z 0-9 _ -; "": from the host's name
-	StateDir string         `yaml:"state_dir"` // folder for what must survive a restart
-	Model    ModelConfig    `yaml:"model"`
-	MQTT     MQTTConfig     `yaml:"mqtt"`
-	Sources  []SourceConfig `yaml:"sources"` // 1 to 64, with different names; a file's list replaces the default
-	Decide   DecideConfig   `yaml:"decide"`
-	Limits   LimitsConfig   `yaml:"limits"`
-	Log      LogConfig      `yaml:"log"`
+	Version   int             `yaml:"version"`   // of the configuration's format: 1
+	Name      string          `yaml:"name"`      // of this board, 1 to 64 of a-z 0-9 _ -; "": from the host's name
+	StateDir  string          `yaml:"state_dir"` // folder for what must survive a restart
+	Model     ModelConfig     `yaml:"model"`
+	MQTT      MQTTConfig      `yaml:"mqtt"`
+	Sources   []SourceConfig  `yaml:"sources"` // 1 to 64, with different names; a file's list replaces the default
+	Decide    DecideConfig    `yaml:"decide"`
+	Snapshots SnapshotsConfig `yaml:"snapshots"`
+	Limits    LimitsConfig    `yaml:"limits"`
+	Log       LogConfig       `yaml:"log"`
 }
 
 // ModelConfig says which network to run, and how.
@@ -87,6 +88,11 @@ type QuotaConfig struct {
 // DecideConfig says what is made of the scores.
 type DecideConfig struct {
 	Top int `yaml:"top"` // labels of an event, best first: 1 to 100
+}
+
+// SnapshotsConfig says what becomes of the pictures themselves.
+type SnapshotsConfig struct {
+	MQTT bool `yaml:"mqtt"` // publish a small JPEG of each source's last picture
 }
 
 // LimitsConfig bounds what a single picture may cost.

@@ -63,7 +63,7 @@ func configKeys(c *Config) []configKey {
 
 		{"snapshots.enabled", onlyDefault("false")},
 		{"snapshots.max_mb", onlyDefault("200")},
-		{"snapshots.mqtt", onlyDefault("false")},
+		{"snapshots.mqtt", setBool(&c.Snapshots.MQTT)},
 		{"privacy", onlyDefault("full")},
 		{"limits.max_pixels", setWhole(&c.Limits.MaxPixels, 1, 200_000_000)},
 		{"limits.max_file_mb", setWhole(&c.Limits.MaxFileMB, 1, 1024)},

@@ -190,6 +190,7 @@ func drop(t *testing.T, folder, name, file string) {
 func TestContract(t *testing.T) {
 	goroutines := runtime.NumGoroutine()
 	c := testConfig(t)
+	c.Snapshots.MQTT = true
 	inbox := c.Sources[0].Path
 	r := runWith(t, c)
 	r.until(t, publish.StateTopic(testBase), publish.Online)
@@ -202,6 +203,7 @@ func TestContract(t *testing.T) {
 	drop(t, inbox, "golf_ball", "a.png")
 	r.until(t, publish.EventTopic(testBase, "inbox"), `"classified"`, `"file":"a.png"`)
 	r.until(t, state, `"label":"golf ball"`, `"seq":1`)
+	r.until(t, publish.ImageTopic(testBase, "inbox"), "\xff\xd8\xff")
 	if err := os.WriteFile(filepath.Join(inbox, "bad.jpg"), []byte("no picture"), 0o666); err != nil {
 		t.Fatal(err)
 	}
@@ -357,4 +359,29 @@ func retain(t *testing.T, broker, topic, payload string) {
 	await(t, c.Connect())
 	defer c.Disconnect(0)
 	await(t, c.Publish(topic, 1, true, payload))
+}
+
+// TestImagesAreWithdrawn follows a picture that was published, and isn't any more.
+func TestImagesAreWithdrawn(t *testing.T) {
+	c := testConfig(t)
+	c.MQTT.Broker, c.Snapshots.MQTT = newBroker(t), true
+	image := publish.ImageTopic(testBase, "inbox")
+	r := runWith(t, c)
+	drop(t, c.Sources[0].Path, "golf_ball", "a.png")
+	r.until(t, image, "\xff\xd8\xff")
+	if err := r.stop(); err != nil {
+		t.Fatal(err)
+	}
+	if have := retained(t, c.MQTT.Broker, image); len(have) != 1 {
+		t.Fatalf("want the picture retained, have %q", have)
+	}
+	c.Snapshots.MQTT = false
+	r = runWith(t, c)
+	r.until(t, publish.HealthTopic(testBase))
+	if err := r.stop(); err != nil {
+		t.Fatal(err)
+	}
+	if have := retained(t, c.MQTT.Broker, image); len(have) != 0 {
+		t.Errorf("want no picture retained, have %q", have)
+	}
 }

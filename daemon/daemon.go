@@ -214,6 +214,11 @@ func (d *Daemon) introduce(before saved) error {
 		if err := d.tellAvailability(s); err != nil {
 			return err
 		}
+		if before.Images && !d.config.Snapshots.MQTT {
+			if err := d.client.SetImage(s.config.Name, nil); err != nil {
+				return err
+			}
+		}
 	}
 	if err := d.announce(before.Announced); err != nil {
 		return err

@@ -14,7 +14,8 @@ import (
 // announced, and on a clean stop: never while only states change.
 type saved struct {
 	Sources   map[string]savedSource `json:"sources"`
-	Announced []string               `json:"announced"` // topics that are retained for Home Assistant
+	Announced []string               `json:"announced"`        // topics that are retained for Home Assistant
+	Images    bool                   `json:"images,omitempty"` // pictures are retained
 }
 
 type savedSource struct {
@@ -42,7 +43,7 @@ func (d *Daemon) restore() saved {
 func (d *Daemon) save(last bool) error {
 	d.saving.Lock()
 	defer d.saving.Unlock()
-	s := saved{Sources: map[string]savedSource{}, Announced: d.announced}
+	s := saved{Sources: map[string]savedSource{}, Announced: d.announced, Images: d.config.Snapshots.MQTT}
 	for _, source := range d.sources {
 		source.mu.Lock()
 		state := source.state

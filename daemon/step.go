@@ -24,6 +24,7 @@ type job struct {
 	request *publish.IncomingRequest // then source and item are nil
 	met     time.Time                // when it was handed out
 	event   decide.Event
+	image   []byte // JPEG of it, where snapshots.mqtt says so
 }
 
 // errUnread is the error of a file that couldn't be read, or is another one by now: its folder looks at it again.
@@ -37,6 +38,9 @@ func (d *Daemon) step(j *job) error {
 		var r Result
 		r, err = d.engine.Classify(frame, resize)
 		j.event.Kind, j.event.Top, j.event.InferMS = decide.Classified, append([]decide.Score(nil), r.Top...), r.InferMS
+	}
+	if err == nil && d.config.Snapshots.MQTT && j.source != nil {
+		j.image, err = frame.Thumbnail()
 	}
 	if refused := (*picture.RefusedError)(nil); errors.As(err, &refused) {
 		j.event.Kind, j.event.Error = decide.Refused, refused.Reason
@@ -221,10 +225,21 @@ func (d *Daemon) await(sending context.Context, s sent) {
 		d.undelivered(s.job, err)
 		return
 	}
-	if err := d.tellState(s.source); err != nil {
-		d.log.Error("tell a source's state", "source", s.event.Source, "err", err)
-	}
+	d.show(s.job)
 	d.file(s.job)
+}
+
+// show publishes the source's state, and its picture if there is one to publish.
+func (d *Daemon) show(j *job) {
+	if err := d.tellState(j.source); err != nil {
+		d.log.Error("tell a source's state", "source", j.event.Source, "err", err)
+	}
+	if j.image == nil {
+		return
+	}
+	if err := d.client.SetImage(j.event.Source, j.image); err != nil {
+		d.log.Warn("picture not published", "file", j.event.File, "err", err)
+	}
 }
 
 // undelivered gives a picture back whose event didn't arrive, or refuses one whose event can't be made.

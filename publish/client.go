@@ -95,8 +95,8 @@ type Client struct {
 	intake   intake
 
 	mu       sync.Mutex
-	retained map[string]string // topic -> payload, for each connection; "" clears the topic
-	born     bool              // Home Assistant has started: it wants to be told again
+	retained map[string]kept // by topic, for each connection
+	born     bool            // Home Assistant has started: it wants to be told again
 	connects uint64
 	link     *link         // that stands, or nil
 	unsaid   error         // why Offline may not have arrived
@@ -122,7 +122,7 @@ func New(opts Options) (*Client, error) {
 		outgoing: newDeliveries(),
 		commands: make(chan command, maxCommands),
 		intake:   newIntake(opts.Intake),
-		retained: make(map[string]string),
+		retained: make(map[string]kept),
 		dirty:    make(chan struct{}, 1),
 	}
 	if err := c.SetInfo(opts.Info); err != nil {
@@ -259,8 +259,8 @@ func (c *Client) tend(link *link) {
 	var working sync.WaitGroup
 	defer working.Wait()
 	defer link.close() // ends what works
-	sent := make(map[string]string)
-	if c.listen(link) && c.publishRetained(c.ctx, link, sent) && c.retain(c.ctx, link, sent, StateTopic(c.opts.Base), Online) {
+	sent := make(map[string]kept)
+	if c.listen(link) && c.publishRetained(c.ctx, link, sent) && c.retain(c.ctx, link, sent, StateTopic(c.opts.Base), kept{Online, 1}) {
 		c.standing(link)
 		defer c.standing(nil)
 		working.Go(func() { c.deliver(link) })

@@ -11,6 +11,12 @@ import (
 	"time"
 )
 
+// kept is a retained message. An empty payload clears its topic.
+type kept struct {
+	payload string
+	qos     byte
+}
+
 // SetAvailability says Online, Offline or Disabled of a source. Like all that is retained it is published now and on each
 // connect: brokers may lose what they retain. It doesn't wait; while there is no connection, or the last one isn't
 // acknowledged yet, the last call for a source counts.
@@ -21,7 +27,7 @@ func (c *Client) SetAvailability(source, state string) error {
 	if state != Online && state != Offline && state != Disabled {
 		return fmt.Errorf("set availability of %s: want %s, %s or %s, have %q", source, Online, Offline, Disabled, state)
 	}
-	c.keep(AvailabilityTopic(c.opts.Base, source), state)
+	c.keep(AvailabilityTopic(c.opts.Base, source), kept{state, 1})
 	return nil
 }
 
@@ -34,7 +40,7 @@ func (c *Client) SetState(source string, s State) error {
 	if err != nil {
 		return err
 	}
-	c.keep(SourceStateTopic(c.opts.Base, source), string(payload))
+	c.keep(SourceStateTopic(c.opts.Base, source), kept{string(payload), 1})
 	return nil
 }
 
@@ -44,7 +50,7 @@ func (c *Client) SetHealth(h Health) error {
 	if err != nil {
 		return err
 	}
-	c.keep(HealthTopic(c.opts.Base), string(payload))
+	c.keep(HealthTopic(c.opts.Base), kept{string(payload), 1})
 	return nil
 }
 
@@ -57,20 +63,33 @@ func (c *Client) SetInfo(i Info) error {
 	c.mu.Lock()
 	c.model = i.model()
 	c.mu.Unlock()
-	c.keep(InfoTopic(c.opts.Base), string(payload))
+	c.keep(InfoTopic(c.opts.Base), kept{string(payload), 1})
 	return nil
 }
 
 // Announce publishes a message of Discovery, in the way of SetAvailability, and again whenever Home Assistant starts. An empty
 // payload withdraws what was announced on the topic.
 func (c *Client) Announce(topic string, payload []byte) {
-	c.keep(topic, string(payload))
+	c.keep(topic, kept{string(payload), 1})
 }
 
-// keep has payload retained under topic, in place of the one before; "" clears the topic.
-func (c *Client) keep(topic, payload string) {
+// SetImage publishes the JPEG of a source's last event, with QoS 0, in the way of SetAvailability. One that is too large is an
+// error. An empty one clears the topic.
+func (c *Client) SetImage(source string, jpeg []byte) error {
+	if !ValidSource(source) {
+		return fmt.Errorf("set image: want a source's name of a-z, 0-9, _ and -, have %q", source)
+	}
+	if len(jpeg) > c.opts.MaxPayload {
+		return fmt.Errorf("set image of %s: want at most %d bytes, have %d", source, c.opts.MaxPayload, len(jpeg))
+	}
+	c.keep(ImageTopic(c.opts.Base, source), kept{string(jpeg), 0})
+	return nil
+}
+
+// keep has m retained under topic, in place of the one before.
+func (c *Client) keep(topic string, m kept) {
 	c.mu.Lock()
-	c.retained[topic] = payload
+	c.retained[topic] = m
 	c.mu.Unlock()
 	c.stir()
 }
@@ -85,7 +104,7 @@ func (c *Client) stir() {
 
 // refresh keeps the retained messages up to date until the link is down or the Client is closed. Between two rounds it
 // pauses: what changes faster is published with its last value only.
-func (c *Client) refresh(link *link, sent map[string]string) {
+func (c *Client) refresh(link *link, sent map[string]kept) {
 	pause := time.NewTimer(0)
 	defer pause.Stop()
 	var birth <-chan time.Time
@@ -101,7 +120,7 @@ func (c *Client) refresh(link *link, sent map[string]string) {
 		case <-c.dirty:
 		case <-birth:
 			birth = nil
-			maps.DeleteFunc(sent, func(topic, _ string) bool { return c.announces(topic) })
+			maps.DeleteFunc(sent, func(topic string, _ kept) bool { return c.announces(topic) })
 		case <-link.down:
 			return
 		case <-c.ctx.Done():
@@ -131,7 +150,7 @@ func (c *Client) wasBorn() bool {
 }
 
 // publishRetained publishes what link hasn't got yet, and reports whether that worked.
-func (c *Client) publishRetained(ctx context.Context, link *link, sent map[string]string) bool {
+func (c *Client) publishRetained(ctx context.Context, link *link, sent map[string]kept) bool {
 	c.mu.Lock()
 	retained := maps.Clone(c.retained)
 	c.mu.Unlock()
@@ -144,17 +163,17 @@ func (c *Client) publishRetained(ctx context.Context, link *link, sent map[strin
 }
 
 // retain publishes one retained message, and reports whether the broker has it. If not, link is down or ctx has ended.
-func (c *Client) retain(ctx context.Context, link *link, sent map[string]string, topic, payload string) bool {
-	if link.publish(ctx, message{topic: topic, payload: []byte(payload), qos: 1, retained: true}) != nil {
+func (c *Client) retain(ctx context.Context, link *link, sent map[string]kept, topic string, m kept) bool {
+	if link.publish(ctx, message{topic: topic, payload: []byte(m.payload), qos: m.qos, retained: true}) != nil {
 		return false
 	}
-	sent[topic] = payload
+	sent[topic] = m
 	return true
 }
 
 // sayGoodbye publishes what is retained, and Offline. If that takes too long the link is cut: then, as when it was down
 // already, the broker publishes the will, which says the same of the bridge.
-func (c *Client) sayGoodbye(link *link, sent map[string]string) {
+func (c *Client) sayGoodbye(link *link, sent map[string]kept) {
 	c.publishRetained(c.hard, link, sent) // what keeps it from the broker keeps Offline too, and is told then
 	err := link.publish(c.hard, message{topic: StateTopic(c.opts.Base), payload: []byte(Offline), qos: 1, retained: true})
 	if err == nil || errors.Is(err, errLinkDown) {

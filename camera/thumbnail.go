@@ -1,0 +1,33 @@
+package camera
+
+import (
+	"fmt"
+	"image"
+
+	"gocv.io/x/gocv"
+)
+
+const (
+	thumbnailHeight  = 270 // pixels
+	thumbnailQuality = 70  // of JPEG, of 100
+)
+
+// Thumbnail is the picture as a JPEG of at most 270 rows, which has some ten or twenty KB.
+func (f Frame) Thumbnail() ([]byte, error) {
+	mat := f.Mat
+	if rows := mat.Rows(); rows > thumbnailHeight {
+		small := gocv.NewMat()
+		defer small.Close() // it is freed, which can't fail
+		size := image.Pt(max(1, mat.Cols()*thumbnailHeight/rows), thumbnailHeight)
+		if err := gocv.Resize(mat, &small, size, 0, 0, gocv.InterpolationArea); err != nil {
+			return nil, fmt.Errorf("shrink %s to %v: %w", f.File, size, err)
+		}
+		mat = small
+	}
+	buf, err := gocv.IMEncodeWithParams(gocv.JPEGFileExt, mat, []int{gocv.IMWriteJpegQuality, thumbnailQuality})
+	if err != nil {
+		return nil, fmt.Errorf("encode %s as JPEG: %w", f.File, err)
+	}
+	defer buf.Close()
+	return append([]byte(nil), buf.GetBytes()...), nil // those belong to OpenCV
+}
