@@ -139,7 +139,6 @@ func (s *source) judged(e *decide.Event) {
 	defer s.mu.Unlock()
 	s.state.Seq++
 	e.Seq = s.state.Seq
-	s.state.Time = e.Time
 	if e.Kind != decide.Classified || len(e.Top) == 0 {
 		return
 	}
@@ -156,10 +155,7 @@ func (s *source) say(now time.Time) (publish.State, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	arisen := problem != "" && problem != s.state.Problem
-	s.state.Problem = problem
-	if s.state.Time.IsZero() {
-		s.state.Time = now
-	}
+	s.state.Problem, s.state.Time = problem, now
 	return s.state, arisen
 }
 
