@@ -26,7 +26,7 @@ build: native ## build bin/sightd
 	@$(ENV) go build -trimpath -ldflags "$(call ldflags,../native/$(ARCH)/lib)" -o bin/sightd ./cmd/sightd
 
 test: native ## run all tests, with the race detector and without
-	@native/packages.sh mosquitto:mosquitto
+	@native/packages.sh mosquitto:mosquitto strace:strace mkfs.ext4:e2fsprogs
 	@$(ENV) go test -race -timeout 20m ./...
 	@$(ENV) go test -timeout 20m ./...
 

@@ -33,6 +33,7 @@ var commands = []command{
 	{"model", "info|dump|verify [FILE]", "tell what is in a .tflite, prove that this machine runs it right", modelCommand},
 	{"config", "init|check|show|schema", "print a commented configuration, check one, show what is in force, print schemas", configCommand},
 	{"mqtt", "test [-c FILE]", "try the broker in stages, and say what is wrong with it", mqttCommand},
+	{"doctor", "[-c FILE] [--json]", "find what could keep sightd from working here", doctorCommand},
 	{"bench", "", "measure how fast a model runs here", benchCommand},
 	{"version", "", "print the versions of sightd and its libraries", versionCommand},
 }
