@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -30,23 +31,43 @@ const (
 // takeRequests hands the pictures of requests on, and answers what is no picture itself. When ctx ends it asks the broker for
 // no more, and goes on for a moment with what that has sent already: nobody else would get it until the next start.
 func (d *Daemon) takeRequests(ctx context.Context, taken chan<- *job) {
+	working, cancel := context.WithCancel(context.WithoutCancel(ctx)) // ends leaveTime after ctx: what is in hand then is answered
+	defer cancel()
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(leaveTime, cancel) })()
 	for ctx.Err() == nil {
 		r, err := d.client.NextRequest(ctx)
 		if err == nil {
-			d.takeRequest(ctx, r, taken)
+			d.takeRequest(working, r, taken)
 		}
 	}
-	leaving, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaveTime)
-	defer cancel()
-	d.client.Leave(leaving)
+	left := make(chan struct{})
+	go func() { // the broker's answer comes behind the requests that it has sent: those must be taken meanwhile
+		defer close(left)
+		d.client.Leave(working)
+	}()
+	defer func() { <-left }()
 	for {
-		idle, cancel := context.WithTimeout(leaving, leaveIdle)
+		idle, cancel := context.WithTimeout(working, leaveIdle)
 		r, err := d.client.NextRequest(idle)
 		cancel()
-		if err != nil {
+		switch {
+		case err == nil:
+			d.takeRequest(working, r, taken)
+		case working.Err() != nil || !errors.Is(err, context.DeadlineExceeded):
+			return
+		case closed(left) && d.client.Stats().Requests.Held == 0: // a slow picture is no end: more come when it is answered
 			return
 		}
-		d.takeRequest(leaving, r, taken)
+	}
+}
+
+// closed reports whether c is closed.
+func closed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
 	}
 }
 

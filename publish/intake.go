@@ -133,7 +133,7 @@ func (in *intake) answered(late bool) {
 
 // takeIn keeps up the connection for requests for as long as the first one stands.
 func (c *Client) takeIn(first *link) {
-	ctx, cancel := context.WithCancel(c.ctx)
+	ctx, cancel := context.WithCancel(c.hard) // Close ends it with first: after the acknowledgements of the last answers
 	defer cancel()
 	go func() {
 		select {
