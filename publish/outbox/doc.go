@@ -11,8 +11,9 @@
 //
 // Messages are handed out at least once, oldest first. Acknowledgements are recorded when AckBatch of them are
 // unrecorded, a second after the first of them, and at once when nothing is left. So after kill -9 the messages handed out
-// again are those that were handed out and not acknowledged, and at most AckBatch more. A power cut can
-// bring back any message that was acknowledged in the last seconds, because acknowledgements are not synced.
+// again are those that were handed out and not acknowledged, and at most AckBatch more. A power cut can bring back
+// what was acknowledged since the last fdatasync as well, because none is made for acknowledgements; the kernel writes them
+// of itself, usually within half a minute.
 //
 // This holds as long as the disk works. When it does not, messages are kept in memory, at most MemoryBytes of them with
 // the oldest dropped, until the disk works again; Stats and the log say so. Those are lost with the process.
@@ -53,5 +54,13 @@
 //
 // Whole segments are removed, the oldest first, when all their messages are acknowledged. When no message is left in the
 // last one, it is begun anew in place: acknowledgements are written behind the header, over the records that they make void.
-// What lies behind the last record of the last segment is therefore stale or torn, and is cut off at Open.
+// Before an fdatasync zeros are written ahead, which the next records replace. What lies behind the last record of the last
+// segment is therefore zero, stale or torn; it is passed over at Open, and written over later.
+//
+// That is so because of what reaches the device. On ext4 a message that is acknowledged at once costs 2.1 KiB at one
+// a second, all of it the file system's journal; with the file cut 2.9 KiB, with a new file each time 4.7 KiB. A message
+// that is synced alone costs 4.5 KiB and one flush; 16.6 KiB and two flushes if the file grows by it.
+//
+// A damaged segment is replaced by its records before the damage, and kept as NAME.corrupt-TIME, in UTC; at most two such
+// are kept, and none when messages need their room. A repair writes NAME.tmp first.
 package outbox

@@ -201,7 +201,7 @@ func (o *Outbox) judge(good []*found) (lost uint64) {
 		case missing > 0:
 			o.log.Warn("outbox misses messages: they are lost", "after", f.path, "messages", missing)
 		case f.survey.tail != nil:
-			o.log.Debug("outbox cuts off the end of a segment", "file", f.path, "offset", s.end, "err", f.survey.tail)
+			o.log.Debug("outbox passes over the end of a segment", "file", f.path, "offset", s.end, "err", f.survey.tail)
 		}
 		// Numbers that no segment holds are no messages.
 		until = o.next

@@ -61,6 +61,7 @@ func (o *Outbox) take() *Message {
 			delete(o.handed, e.number)
 			o.totals.expired++
 			o.finish(e.number, e.number+1)
+			o.dropExpired()
 			o.settle()
 			continue
 		case m == nil:

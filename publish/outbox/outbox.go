@@ -97,7 +97,8 @@ func (o *Options) complete() error {
 // Outbox is an open store. Its methods may be called from several goroutines at once.
 //
 // One lock guards everything. Writes, and Next's reads, happen under it; fdatasync does not, so that Put and Next go on
-// meanwhile. Put waits for an fdatasync only when MemoryBytes of messages are not yet synced.
+// meanwhile: Put's write may have to wait for the page that the kernel is just giving to the disk, and Put waits for the
+// fdatasync itself only when more than MemoryBytes of messages are not yet synced.
 type Outbox struct {
 	opts Options
 	log  *slog.Logger
@@ -105,7 +106,7 @@ type Outbox struct {
 	mu     sync.Mutex
 	closed bool
 	more   chan struct{} // closed when Next may find more; nil if nobody waits
-	room   chan struct{} // closed when Put may find room; nil if nobody waits
+	room   chan struct{} // closed when Put may find room, or Sync its messages synced; nil if nobody waits
 
 	// Numbers give messages their order. Those that are done with, or belong to no message, are in done.
 	next   uint64
@@ -204,6 +205,29 @@ func (o *Outbox) Stats() Stats {
 
 // pending counts the messages that are not done with.
 func (o *Outbox) pending() int { return int(o.done.missing(0, o.next)) }
+
+// Sync makes everything that was put before survive a power cut, without waiting for the end of the second. The error is
+// ErrClosed, or says why messages are in memory alone.
+func (o *Outbox) Sync() error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	upTo := o.next
+	for {
+		switch {
+		case o.closed:
+			return ErrClosed
+		case !o.disk:
+			return fmt.Errorf("sync outbox %s: %s", o.opts.Dir, o.degraded)
+		case len(o.tail) == 0 || o.tail[0].number >= upTo:
+			return nil
+		}
+		o.hurry = true
+		o.schedule()
+		if err := o.wait(context.Background(), &o.room); err != nil {
+			return err
+		}
+	}
+}
 
 // Close records the acknowledgements, syncs what is not synced, and lets go of the folder. Calls of Next and Put that wait
 // return ErrClosed. The error says how many messages were in memory alone and are lost. A second Close does nothing.

@@ -106,6 +106,12 @@ type record struct {
 
 func (r record) size() int { return frameSize + len(r.body) }
 
+// Made once: the search for a record makes many.
+var (
+	errKind   = fmt.Errorf("want a record of kind 0x%x to 0x%x, have another", kindMessage, kindAcks)
+	errLength = fmt.Errorf("want a record of at most %d bytes, or %d of acknowledgements, have more", maxBody, maxAcks)
+)
+
 // recordSize is the size that the frame at the start of b says, if that can be one.
 func recordSize(b []byte) (int, error) {
 	if len(b) < frameSize {
@@ -117,10 +123,10 @@ func recordSize(b []byte) (int, error) {
 	case kindAcks:
 		limit = maxAcks
 	default:
-		return 0, fmt.Errorf("want kind 0x%x to 0x%x, have 0x%x", kindMessage, kindAcks, b[0])
+		return 0, errKind
 	}
 	if n > limit {
-		return 0, fmt.Errorf("want at most %d bytes, have %d", limit, n)
+		return 0, errLength
 	}
 	return frameSize + n, nil
 }

@@ -23,6 +23,11 @@ const (
 	// Messages leave that much room for acknowledgements, so that no message is dropped for those.
 	ackReserve = 16 << 10
 
+	// A file that grows costs each fdatasync a commit of the file system's journal; one that is written over does not. So
+	// zeros are written ahead when little was written since the last one.
+	aheadBytes = 32 << 10
+	aheadUnder = 16 << 10
+
 	// A larger file is cut off when its segment is begun anew.
 	staleBytes = 64 << 10
 )
@@ -36,6 +41,7 @@ type segment struct {
 	newest time.Time
 	end    int64 // of the last record
 	size   int64 // of the file
+	synced int64 // end when it was last synced
 
 	f      *os.File // nil if it is neither active nor dirty
 	dirty  bool     // has messages that were not synced
@@ -56,6 +62,9 @@ type aside struct {
 	size int64
 }
 
+func segmentName(id uint64) string { return fmt.Sprintf("%016x%s", id, segmentExt) }
+
+// segmentBytes is the size that a segment has at most, unless it holds but one message.
 func (o *Outbox) segmentBytes() int64 {
 	return min(max(o.opts.MaxBytes/64, smallestSegment), largestSegment)
 }
@@ -97,7 +106,7 @@ func (o *Outbox) create(first uint64) error {
 	if n := len(o.segments); n > 0 {
 		prior = min(first, o.segments[n-1].next)
 	}
-	path := filepath.Join(o.opts.Dir, fmt.Sprintf("%016x%s", o.lastID+1, segmentExt))
+	path := filepath.Join(o.opts.Dir, segmentName(o.lastID+1))
 	if err := o.opts.fault("create", path); err != nil {
 		return err
 	}
@@ -138,6 +147,19 @@ func (o *Outbox) append(s *segment, b []byte) error {
 	return nil
 }
 
+// writeAhead has the next records of s not make its file larger, as far as the limits allow.
+func (o *Outbox) writeAhead(s *segment) {
+	n := min(aheadBytes, o.segmentBytes()-s.size, o.opts.MaxBytes-ackReserve-o.bytes)
+	if s.end-s.synced > aheadUnder || s.size-s.end > aheadUnder/8 || n < aheadUnder/8 || o.opts.fault("write", s.path) != nil {
+		return
+	}
+	if _, err := s.f.WriteAt(make([]byte, n), s.size); err != nil {
+		_ = s.f.Truncate(s.size) // a message less may fit; what is wrong, its write or the fdatasync will say
+		return
+	}
+	o.resize(s, s.size+n)
+}
+
 // resize takes note of the size of a segment's file.
 func (o *Outbox) resize(s *segment, size int64) {
 	o.bytes += size - s.size
@@ -175,8 +197,16 @@ func (o *Outbox) makeRoom(n int64) error {
 func (o *Outbox) dropExpired() {
 	for len(o.segments) > 0 {
 		s := o.segments[0]
-		if s == o.active || s.first == s.next || !o.expired(s.next-1, s.newest) || o.remove(s) != nil {
-			return // what can't be removed is passed over by Next
+		if s == o.active || s.first == s.next || !o.expired(s.next-1, s.newest) {
+			return
+		}
+		for n := range o.handed {
+			if s.first <= n && n < s.next {
+				return // the broker may have it by now
+			}
+		}
+		if o.remove(s) != nil {
+			return // Next passes over what can't be removed
 		}
 		o.totals.expired += o.done.missing(s.first, s.next)
 		o.finish(s.first, s.next)
@@ -253,7 +283,7 @@ func (o *Outbox) restart() {
 	if o.reader.s == s {
 		o.reader.close()
 	}
-	s.first, s.next, s.newest, s.end = o.next, o.next, time.Time{}, headerSize
+	s.first, s.next, s.newest, s.end, s.synced = o.next, o.next, time.Time{}, headerSize, headerSize
 	s.dirty = s.unborn // the header alone
 	o.packer.restart()
 	o.buf = appendAcks(o.buf[:0], &o.done, o.totals)

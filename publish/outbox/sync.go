@@ -174,6 +174,10 @@ func (o *Outbox) sync() {
 	var files []*os.File
 	for _, s := range o.segments {
 		if s.dirty {
+			if s == o.active {
+				o.writeAhead(s)
+			}
+			s.synced = s.end
 			dirty, files = append(dirty, s), append(files, s.f)
 			unborn = unborn || s.unborn
 			s.dirty = false
