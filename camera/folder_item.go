@@ -61,6 +61,22 @@ func (it *Item) Open() (*os.File, error) {
 	return file, nil
 }
 
+// Unchanged is asked when file, which Open has given, was read: the error wraps ErrFileChanged if it was written to since. What
+// was read is then not this item's picture, or not all of it, and the caller calls Release.
+func (it *Item) Unchanged(file *os.File) error {
+	id, err := statFile(file)
+	if err != nil {
+		return fmt.Errorf("look at %s: %w", it.File, err)
+	}
+	it.folder.mu.Lock()
+	same := it.id.same(id, it.folder.inodes)
+	it.folder.mu.Unlock()
+	if !same {
+		return fmt.Errorf("read %s: %w", it.File, ErrFileChanged)
+	}
+	return nil
+}
+
 // Done ends the item: its picture was classified and the result handed over. The file is moved to the same place below
 // done/ (as x-1.jpg … where x.jpg is taken), kept or deleted, as FolderOptions.After says. A file that has taken its place
 // since is left alone and handed out as an item of its own.

@@ -69,6 +69,9 @@ func (d *Daemon) decode(j *job) (camera.Frame, preprocess.Resize, error) {
 	}
 	defer f.Close() // it was only read
 	mat, _, err := d.decoder.ReadFile(f)
+	if changed := j.item.Unchanged(f); changed != nil {
+		return camera.Frame{}, resize, fmt.Errorf("%w: %w", errUnread, changed)
+	}
 	if refused := (*picture.RefusedError)(nil); err != nil && !errors.As(err, &refused) {
 		err = fmt.Errorf("%w: %w", errUnread, err)
 	}

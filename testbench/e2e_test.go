@@ -102,17 +102,33 @@ func TestRefusedPicture(t *testing.T) {
 	}
 }
 
-// TestKill kills the daemon while it has pictures to classify and starts it again: all are published, and what is published
-// twice has the same id.
-func TestKill(t *testing.T) {
-	t.Parallel()
+// scene is what the tests of faults begin with: a daemon that publishes to a mosquitto, a client of its own, and files to drop.
+type scene struct {
+	m     *mosquitto
+	b     *board
+	p     *process
+	s     *subscriber
+	files []string
+	want  map[string]verdict // what classify says of files
+}
+
+func newScene(t testing.TB) *scene {
+	t.Helper()
 	files := pictureFiles(t, numPictures)
 	want := expected(t, files)
 	m := startMosquitto(t)
 	b := newBoard(t, fmt.Sprintf("broker: %q", m.url))
 	p, _ := b.run(t)
-	s := subscribe(t, m.url)
-	names := b.dropFiles(t, files)
+	return &scene{m, b, p, subscribe(t, m.url), files, want}
+}
+
+// TestKill kills the daemon while it has pictures to classify and starts it again: all are published, and what is published
+// twice has the same id.
+func TestKill(t *testing.T) {
+	t.Parallel()
+	c := newScene(t)
+	b, p, s := c.b, c.p, c.s
+	names := b.dropFiles(t, c.files)
 	s.files(t, numPictures/4)
 	p.signal(t, syscall.SIGKILL)
 	left := list(t, b.inbox)
@@ -130,24 +146,20 @@ func TestKill(t *testing.T) {
 		t.Errorf("after SIGTERM: want exit status 0, have %v", state)
 	}
 	s.state(t, "online", "offline", "online", "offline")
-	s.check(t, false, want)
+	s.check(t, false, c.want)
 	t.Logf("%d pictures were left when the daemon was killed; %d events of %d pictures", len(left), s.count(), len(names))
 }
 
 // TestBrokerAway stops the broker while pictures come, and starts it again.
 func TestBrokerAway(t *testing.T) {
 	t.Parallel()
-	files := pictureFiles(t, numPictures)
-	want := expected(t, files)
-	m := startMosquitto(t)
-	b := newBoard(t, fmt.Sprintf("broker: %q", m.url))
-	p, _ := b.run(t)
-	s := subscribe(t, m.url)
+	c := newScene(t)
+	m, b, p, s := c.m, c.b, c.p, c.s
 
-	names := b.dropFiles(t, files[:numPictures/2])
+	names := b.dropFiles(t, c.files[:numPictures/2])
 	s.files(t, numPictures/4)
 	m.stop(t)
-	names = append(names, b.dropFiles(t, files[numPictures/2:])...)
+	names = append(names, b.dropFiles(t, c.files[numPictures/2:])...)
 	p.line(t, `"level":"WARN"`, "broker") // the daemon has noticed
 	if !p.running() {
 		t.Fatal("the daemon has ended with its broker")
@@ -165,7 +177,7 @@ func TestBrokerAway(t *testing.T) {
 	if state := p.signal(t, syscall.SIGTERM); state.ExitCode() != 0 {
 		t.Errorf("after SIGTERM: want exit status 0, have %v", state)
 	}
-	s.check(t, false, want)
+	s.check(t, false, c.want)
 	t.Logf("%d events of %d pictures", s.count(), len(names))
 }
 
