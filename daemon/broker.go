@@ -67,6 +67,9 @@ func (c Config) named() (Config, error) {
 			return c, fmt.Errorf("name this board by its host's name: %w: set the key name", err)
 		}
 		c.Name = publish.Name(host)
+		if err := checkBoardName(c.Name); err != nil {
+			return c, fmt.Errorf("name this board by its host's name: %w: set the key name", err)
+		}
 	}
 	return c, nil
 }

@@ -42,6 +42,13 @@ func checkName(s string) error {
 	return nil
 }
 
+func checkBoardName(s string) error {
+	if s == "fleet" {
+		return errors.New(`want another name than "fleet": its topics are those of the fleets`)
+	}
+	return checkName(s)
+}
+
 func checkSourceName(s string) error {
 	if s == "bridge" {
 		return errors.New(`want another name than "bridge": its topics are the daemon's own`)

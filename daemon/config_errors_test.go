@@ -57,6 +57,7 @@ func TestConfigErrors(t *testing.T) {
 		{"discovery", "mqtt:\n  discovery: a//b\n", `f.yaml:2:3: mqtt.discovery: want topic levels such as home/door, at most 256 bytes, without + and #, no $ or / in front, no / at the end, have "a//b"`},
 		{"outbox", "mqtt: {outbox: {max_mb: 0, max_age: 1s}}\n", "f.yaml:1:17: mqtt.outbox.max_mb: want a whole number from 1 to 4096, have 0\n" +
 			"f.yaml:1:28: mqtt.outbox.max_age: want a duration from 1m0s to 8760h0m0s, have 1s"},
+		{"board called fleet", "name: fleet\n", `f.yaml:1:1: name: want another name than "fleet": its topics are those of the fleets`},
 		{"fleet", "mqtt: {fleet: a/b}\n", `f.yaml:1:8: mqtt.fleet: want 1 to 64 of a-z, 0-9, _ and -, have "a/b"`},
 		{"embedded broker for all", "mqtt: {listen: 0.0.0.0:1883}\n", "f.yaml:1:8: mqtt.listen: want mqtt.user and mqtt.password_file with an address that others reach, have no mqtt.user: " +
 			"who reaches the broker inside sightd must log in"},

@@ -25,7 +25,7 @@ type configSetter func(configValue) error
 func configKeys(c *Config) []configKey {
 	return []configKey{
 		{"version", setWhole(&c.Version, 1, 1)},
-		{"name", setText(&c.Name, orEmpty(checkName))},
+		{"name", setText(&c.Name, orEmpty(checkBoardName))},
 		{"state_dir", setText(&c.StateDir, checkNotEmpty)},
 
 		{"model.path", setText(&c.Model.Path, nil)},
