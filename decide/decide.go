@@ -15,20 +15,32 @@ import (
 // Kind is an Event's event_type.
 type Kind string
 
-// The kinds of this version.
+// The kinds.
 const (
-	Classified Kind = "classified" // a folder's picture got its labels
-	Refused    Kind = "error"      // a folder's picture was refused
+	Classified Kind = "classified" // a folder's or a request's picture got its labels
+	Refused    Kind = "error"      // a folder's picture was refused, or a source has a problem
+	Enter      Kind = "enter"      // a live source shows something, where it showed nothing that is known
+	Leave      Kind = "leave"      // what it showed is gone
+	Change     Kind = "change"     // it shows something else than before
 )
+
+// What a source shows where it shows no label.
+const (
+	None    = "none"    // nothing was seen yet, or nothing can be
+	Unknown = "unknown" // pictures are seen, but nothing in them is known well enough
+)
+
+// NoIndex is the Index of a Score whose label is a group, or Unknown: it is no class of the model.
+const NoIndex = -1
 
 // Score is one class of a picture.
 type Score struct {
 	Label string  `json:"label"`
-	Index int     `json:"index"` // position in the model's output, from 0
+	Index int     `json:"index"` // position in the model's output, from 0; NoIndex: a group of labels
 	Score float32 `json:"score"` // probability, 0 to 1
 }
 
-// Event is what is said about one picture.
+// Event is what is said about one picture, or about what a live source shows from a picture on.
 type Event struct {
 	Kind   Kind
 	ID     string    // stable: the same picture at the same place keeps it, whatever is repeated
@@ -37,10 +49,16 @@ type Event struct {
 	Source string    // the source's name
 	File   string    // relative to the watched folder, with slashes
 
-	Top      []Score       // best first; empty for a refused picture
-	Error    string        // why it was refused; empty for a classified one
+	Top      []Score       // of the picture, best first; empty for a refused picture, and for a Leave without one
+	Error    string        // why it was refused, or why a label can't be seen any more; else empty
 	InferMS  float64       // milliseconds of Invoke
 	FrameAge time.Duration // from when its source handed the picture out until Time
+
+	// The rest is said by the events of live sources alone.
+	Label    *Score        // what entered, or changed to; of a Leave what left. Its Score is that of this picture
+	Smoothed float32       // Label's score over several pictures, 0 to 1
+	Previous string        // label before, None or Unknown
+	Duration time.Duration // for how long Previous (of a Leave: Label) was shown
 }
 
 // Top fills dst with the len(dst) best scores, best first, and returns how many there are: fewer than len(dst) where scores
