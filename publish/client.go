@@ -44,6 +44,9 @@ type times struct {
 	ack     time.Duration
 	pause   time.Duration // between two looks at what is retained
 	birth   time.Duration // within which discovery is sent again when Home Assistant has started
+	state   time.Duration // for Ask to wait for what is retained on StateTopic
+	answer  time.Duration // for Ask to wait for the answer
+	again   time.Duration // before Ask asks a second time
 }
 
 // complete sets the times that are zero.
@@ -62,6 +65,15 @@ func (t *times) complete() {
 	}
 	if t.birth == 0 {
 		t.birth = 3 * time.Second
+	}
+	if t.state == 0 {
+		t.state = stateTimeout
+	}
+	if t.answer == 0 {
+		t.answer = answerTimeout
+	}
+	if t.again == 0 {
+		t.again = askAgain
 	}
 }
 

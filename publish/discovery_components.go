@@ -6,7 +6,7 @@ import "sightd/decide"
 // state unknown. Its states have at most 255 characters.
 
 // eventTypes are all that an event_type can be. Home Assistant refuses events of other types.
-var eventTypes = []string{"enter", "leave", "change", string(decide.Refused), string(decide.Classified)}
+var eventTypes = []string{string(decide.Enter), string(decide.Leave), string(decide.Change), string(decide.Refused), string(decide.Classified)}
 
 // sourceComponents are the entities of a source. Home Assistant's database gets a row for each change of a state or an
 // attribute, so the attributes are picked: none changes with a heartbeat, and an event leaves out the runners-up, which

@@ -146,3 +146,36 @@ func TestDocumentedRights(t *testing.T) {
 		})
 	}
 }
+
+// With the rights of a board its owner may ask it, and learns at which right it fails elsewhere.
+func TestDocumentedAsk(t *testing.T) {
+	noLeak(t)
+	m, ca := documented(t)
+	opts := taking("mqtts://"+m.addr, 2, nil)
+	opts.CA, _ = ca.files(t)
+	opts.User, opts.Password, opts.Base, opts.Intake.Fleet = "door", "door-secret", "sightd/door", ""
+	c := start(t, opts)
+	listening(t, c)
+	done := make(chan error)
+	go func() {
+		r, err := c.NextRequest(deadline(t))
+		if err == nil {
+			err = r.AnswerHealth(deadline(t), Health{Status: StatusOK, Time: when})
+		}
+		done <- err
+	}()
+	r, err := Ask(deadline(t), opts, HealthCheck, nil)
+	if err != nil || !strings.Contains(string(r.Data), `"healthy":true`) {
+		t.Errorf("have %s, %s, %v", r.Data, r.Error, err)
+	}
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	opts.Base = "sightd/other"
+	opts.times.state = 100 * time.Millisecond
+	if r, err := Ask(deadline(t), opts, HealthCheck, nil); err == nil || !strings.Contains(err.Error(), `user "door"`) {
+		t.Errorf("under another base: want an error that names the user, have %s, %v", r.Data, err)
+	} else {
+		t.Log(err)
+	}
+}

@@ -43,7 +43,7 @@ var errAbandoned = errors.New("the connection that the request came over is gone
 // IncomingRequest is a Request that wants an answer. It must be ended by one of the answers or by Release.
 type IncomingRequest struct {
 	Request         // what is asked
-	Command  string // HealthCheck, Classify, or one that there isn't
+	Command  string // HealthCheck, Classify, Explain, Snapshot, or one that there isn't
 	Err      error  // why Request is incomplete; it is to be answered with that
 	Received time.Time
 
@@ -237,9 +237,9 @@ func (c *Client) arrived(l *link, m mqtt.Message) {
 	case err != nil:
 		r.Err = err
 	case topic.Transaction == "":
-		r.Request, r.Err = ParseRequest(topic.Command, m.Payload())
+		r.Request, r.Err = ParseRequest(topic.Command, m.Payload(), r.Received)
 	case bytes.HasPrefix(m.Payload(), []byte("{")): // with a time limit, say
-		r.Request, r.Err = ParseRequest(Classify, m.Payload())
+		r.Request, r.Err = ParseRequest(Classify, m.Payload(), r.Received)
 		r.Transaction = quote(topic.Transaction)
 	default:
 		r.Request, r.Err = ParseImageRequest(topic.Transaction, m.Payload())
@@ -293,9 +293,10 @@ func (r *IncomingRequest) tooLate(now time.Time) error {
 	return nil
 }
 
-// AnswerEvent, AnswerHealth and AnswerError publish an answer and end the request: when the broker has acknowledged the answer
-// the request is acknowledged in turn. They wait until the answer can be sent, and not for the acknowledgement. Where they
-// fail, and where a connection breaks before the acknowledgement, the broker gives the request again.
+// AnswerEvent, AnswerHealth, AnswerExplain, AnswerSnapshot and AnswerError publish an answer and end the request: when the
+// broker has acknowledged the answer the request is acknowledged in turn. They wait until the answer can be sent, and not for
+// the acknowledgement. Where they fail, and where a connection breaks before the acknowledgement, the broker gives the request
+// again.
 func (r *IncomingRequest) AnswerEvent(ctx context.Context, e decide.Event) error {
 	r.client.mu.Lock()
 	model := r.client.model
@@ -307,6 +308,21 @@ func (r *IncomingRequest) AnswerEvent(ctx context.Context, e decide.Event) error
 // AnswerHealth is one of the answers: see AnswerEvent.
 func (r *IncomingRequest) AnswerHealth(ctx context.Context, h Health) error {
 	payload, err := HealthResponse(r.Transaction, h, r.client.opts.MaxPayload)
+	return r.answer(ctx, payload, err, false)
+}
+
+// AnswerExplain is one of the answers: see AnswerEvent. The entries are those of Source from At-Span to At+Span, the oldest
+// first, at most MaxEntries and one more: see ExplainResponse.
+func (r *IncomingRequest) AnswerExplain(ctx context.Context, entries []decide.Entry) error {
+	e := Explanation{Source: r.Source, At: r.At, From: r.At.Add(-r.Span), To: r.At.Add(r.Span), Entries: entries}
+	payload, err := ExplainResponse(r.Transaction, e, r.client.opts.MaxPayload)
+	return r.answer(ctx, payload, err, false)
+}
+
+// AnswerSnapshot is one of the answers: see AnswerEvent. The JPEG is the newest picture of Source, taken then: see
+// SnapshotResponse.
+func (r *IncomingRequest) AnswerSnapshot(ctx context.Context, taken time.Time, jpeg []byte) error {
+	payload, err := SnapshotResponse(r.Transaction, r.Source, taken, jpeg, r.client.opts.MaxPayload)
 	return r.answer(ctx, payload, err, false)
 }
 

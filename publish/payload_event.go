@@ -42,18 +42,27 @@ type eventJSON struct {
 
 type scoreJSON struct {
 	Label string  `json:"label"`
-	Index int     `json:"index"`
+	Index *int    `json:"index"`
 	Score float64 `json:"score"`
 }
 
-// EventPayload is the JSON of e, made with m, in at most limit bytes. Scores have four decimals, milliseconds two. A
-// picture's score is not smoothed over others, so smoothed equals score; it follows nothing, so previous is "none" and
-// duration_s 0. A refused picture has null for label, index, score and smoothed, and an empty top.
+// EventPayload is the JSON of e, made with m, in at most limit bytes. Scores have four decimals, milliseconds and seconds
+// two.
+//
+// An Enter, Leave or Change is about e.Label, which it must have. The index of a group is null; so are index, score and
+// smoothed of Unknown, which is no class that could have a score, and the score of what leaves without a picture: then top is
+// empty. Events of other kinds are about the best of e.Top. A picture of theirs is not smoothed over others, so smoothed equals
+// score; it follows nothing, so previous is "none" and duration_s 0. A refused picture has null for label, index, score and
+// smoothed, and an empty top.
 //
 // Labels and the error have at most 1024 bytes. An event that is larger than limit loses the last entries of top, down to
 // one, and then the ends of its texts, down to 32 bytes each and of a file's path the start; each cut is marked with "…".
-// That fits into 1 KiB, whatever the texts. What is still larger, and a score that is not a number, are errors.
+// That fits into 1 KiB, of live sources into 1280 bytes, whatever the texts. What is still larger, and a score that is not a
+// number, are errors.
 func EventPayload(e decide.Event, m Model, limit int) ([]byte, error) {
+	if ofLive(e.Kind) && e.Label == nil {
+		return nil, fmt.Errorf("encode event %s: want a label with %q, have none", text(e.ID, cuts[len(cuts)-1]), e.Kind)
+	}
 	v := newEvent(&e, &m, maxText)
 	payload, err := encode(v, limit)
 	if large, ok := err.(tooLarge); ok {
@@ -78,7 +87,7 @@ func newEvent(e *decide.Event, m *Model, cut int) *eventJSON {
 		Seq:        e.Seq,
 		Time:       timestamp(e.Time),
 		Source:     printable(e.Source),
-		Previous:   "none",
+		Previous:   decide.None,
 		Top:        make([]scoreJSON, len(e.Top)),
 		Model:      text(m.Name, cut),
 		ModelSHA:   printable(m.SHA256),
@@ -88,11 +97,21 @@ func newEvent(e *decide.Event, m *Model, cut int) *eventJSON {
 		Error:      textOrNull(e.Error, cut),
 	}
 	for i, s := range e.Top {
-		v.Top[i] = scoreJSON{Label: text(s.Label, cut), Index: s.Index, Score: round(float64(s.Score), 4)}
+		v.Top[i] = scoreJSON{Label: text(s.Label, cut), Index: indexOrNull(s), Score: round(float64(s.Score), 4)}
 	}
-	if len(v.Top) > 0 {
+	switch {
+	case ofLive(e.Kind):
+		v.Label, v.Index, v.Score, v.Smoothed = shown(e.Label, e.Smoothed, cut)
+		if len(e.Top) == 0 {
+			v.Score = nil
+		}
+		if e.Previous != "" {
+			v.Previous = text(e.Previous, cut)
+		}
+		v.DurationS = round(max(0, e.Duration.Seconds()), 2) // a clock that was set back makes no negative time
+	case len(v.Top) > 0:
 		best := &v.Top[0]
-		v.Label, v.Index, v.Score, v.Smoothed = &best.Label, &best.Index, &best.Score, &best.Score
+		v.Label, v.Index, v.Score, v.Smoothed = &best.Label, best.Index, &best.Score, &best.Score
 	}
 	if e.File != "" {
 		file := printable(e.File)
@@ -102,6 +121,27 @@ func newEvent(e *decide.Event, m *Model, cut int) *eventJSON {
 		v.File = &file
 	}
 	return v
+}
+
+// ofLive reports whether events of this kind are of what a live source shows.
+func ofLive(k decide.Kind) bool { return k == decide.Enter || k == decide.Leave || k == decide.Change }
+
+// shown is what events and states have of a label that a source shows. What isn't known has no scores.
+func shown(s *decide.Score, smoothed float32, cut int) (label *string, index *int, score, over *float64) {
+	l, here, before := text(s.Label, cut), round(float64(s.Score), 4), round(float64(smoothed), 4)
+	index = indexOrNull(*s)
+	if index == nil && s.Label == decide.Unknown {
+		return &l, nil, nil, nil
+	}
+	return &l, index, &here, &before
+}
+
+// indexOrNull is null for a label that is no class of the model.
+func indexOrNull(s decide.Score) *int {
+	if s.Index == decide.NoIndex {
+		return nil
+	}
+	return &s.Index
 }
 
 // fewer is how many of the entries of top to keep, at least one where there is one, so that over bytes are saved, or as

@@ -32,7 +32,8 @@ type Health struct {
 	Temperature *float64 // of the processor, °C; nil: the board doesn't say
 	RSS         int64    // resident memory of the daemon, bytes
 	FPS         float64  // pictures classified a second, over the time since the last statement
-	Infer       *Latency // nil until a picture was classified
+	Infer       *Latency // of the network; nil until a picture was classified
+	Step        *Latency // of all the work on a picture of a live source; nil until one was classified
 	Outbox      OutboxHealth
 	Requests    RequestHealth
 	Sources     []SourceHealth
@@ -48,7 +49,7 @@ type Finding struct {
 	Detail string      `json:"detail"` // for people; "": nothing to add
 }
 
-// Latency is how long the network took for the last pictures, milliseconds.
+// Latency is how long the last pictures took, milliseconds.
 type Latency struct {
 	P50 float64 `json:"p50"`
 	P95 float64 `json:"p95"`
@@ -73,7 +74,7 @@ type RequestHealth struct {
 	Late     uint64 `json:"late"` // answered with an error, because they had expired
 }
 
-// SourceHealth counts the pictures of a source.
+// SourceHealth counts the pictures of a source. A folder drops none and is never opened.
 type SourceHealth struct {
 	Name    string
 	Type    string // as configured: folder ...
@@ -84,6 +85,14 @@ type SourceHealth struct {
 	Errors  uint64 // that may pass, such as an unreadable file
 	Pending int    // waiting
 	Removed uint64 // from done and failed, by their quota
+
+	// Of live sources alone.
+	Dropped   uint64  // replaced by a newer one before their turn came
+	Unchanged uint64  // not classified, because nothing had moved
+	Stale     uint64  // too old when their turn came
+	Opened    uint64  // how often the camera was opened
+	FPS       float64 // pictures looked at a second, over the last minute
+
 	Problem string // why nothing new comes; "": nothing is wrong
 }
 
@@ -100,6 +109,7 @@ type healthJSON struct {
 	RSS         int64         `json:"rss"`
 	FPS         float64       `json:"fps"`
 	Infer       *Latency      `json:"infer_ms"`
+	Step        *Latency      `json:"step_ms"`
 	Outbox      outboxJSON    `json:"outbox"`
 	Requests    RequestHealth `json:"requests"`
 	Sources     []sourceJSON  `json:"sources"`
@@ -118,15 +128,22 @@ type outboxJSON struct {
 }
 
 type sourceJSON struct {
-	Name    string  `json:"name"`
-	Type    string  `json:"type"`
-	Seen    uint64  `json:"seen"`
-	Done    uint64  `json:"done"`
-	Refused uint64  `json:"refused"`
-	Ignored uint64  `json:"ignored"`
-	Errors  uint64  `json:"errors"`
-	Pending int     `json:"pending"`
-	Removed uint64  `json:"removed"`
+	Name    string `json:"name"`
+	Type    string `json:"type"`
+	Seen    uint64 `json:"seen"`
+	Done    uint64 `json:"done"`
+	Refused uint64 `json:"refused"`
+	Ignored uint64 `json:"ignored"`
+	Errors  uint64 `json:"errors"`
+	Pending int    `json:"pending"`
+	Removed uint64 `json:"removed"`
+
+	Dropped   uint64  `json:"dropped"`
+	Unchanged uint64  `json:"unchanged"`
+	Stale     uint64  `json:"stale"`
+	Opened    uint64  `json:"opened"`
+	FPS       float64 `json:"fps"`
+
 	Problem *string `json:"problem"`
 }
 
@@ -164,14 +181,22 @@ func newHealth(h *Health, cut int) *healthJSON {
 		t := round(*h.Temperature, 1)
 		v.Temperature = &t
 	}
-	if h.Infer != nil {
-		v.Infer = &Latency{P50: round(h.Infer.P50, 2), P95: round(h.Infer.P95, 2)}
-	}
+	v.Infer, v.Step = h.Infer.rounded(), h.Step.rounded()
 	for i, s := range h.Sources {
 		v.Sources[i] = sourceJSON{
 			Name: printable(s.Name), Type: text(s.Type, cut), Seen: s.Seen, Done: s.Done, Refused: s.Refused,
-			Ignored: s.Ignored, Errors: s.Errors, Pending: s.Pending, Removed: s.Removed, Problem: textOrNull(s.Problem, cut),
+			Ignored: s.Ignored, Errors: s.Errors, Pending: s.Pending, Removed: s.Removed,
+			Dropped: s.Dropped, Unchanged: s.Unchanged, Stale: s.Stale, Opened: s.Opened, FPS: round(s.FPS, 2),
+			Problem: textOrNull(s.Problem, cut),
 		}
 	}
 	return v
+}
+
+// rounded has two decimals.
+func (l *Latency) rounded() *Latency {
+	if l == nil {
+		return nil
+	}
+	return &Latency{P50: round(l.P50, 2), P95: round(l.P95, 2)}
 }

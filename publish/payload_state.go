@@ -9,7 +9,7 @@ import (
 
 // State is what a source shows now, on SourceStateTopic. For a folder that is its last picture.
 type State struct {
-	Best     *decide.Score // nil until there is a label
+	Best     *decide.Score // with decide.NoIndex for a group, decide.Unknown and decide.None; nil is as the last
 	Smoothed float32       // Best's score over several pictures, 0 to 1; for a folder Best.Score
 	Since    time.Time     // when the label last changed; zero: there was none yet
 	Enabled  bool          // as SetTopic was told last
@@ -30,9 +30,10 @@ type stateJSON struct {
 	Time     string   `json:"ts"`
 }
 
-// StatePayload is the JSON of s, in at most limit bytes. Scores have four decimals. Label and problem have at most 1024
-// bytes, and down to 32 where limit asks for it; the cut is marked with "…". That fits into 512 bytes. What is still
-// larger, and a score that is not a number, are errors.
+// StatePayload is the JSON of s, in at most limit bytes. Scores have four decimals. The index of a group is null; so are
+// index, score and smoothed of Unknown, which is no class that could have a score. Label and problem have at most 1024 bytes,
+// and down to 32 where limit asks for it; the cut is marked with "…". That fits into 512 bytes. What is still larger, and a
+// score that is not a number, are errors.
 func StatePayload(s State, limit int) ([]byte, error) {
 	payload, err := fit(limit, func(cut int) any {
 		v := stateJSON{
@@ -42,9 +43,8 @@ func StatePayload(s State, limit int) ([]byte, error) {
 			Seq:     s.Seq,
 			Time:    timestamp(s.Time),
 		}
-		if s.Best != nil {
-			label, score, smoothed := text(s.Best.Label, cut), round(float64(s.Best.Score), 4), round(float64(s.Smoothed), 4)
-			v.Label, v.Index, v.Score, v.Smoothed = &label, &s.Best.Index, &score, &smoothed
+		if s.Best != nil && (s.Best.Label != decide.None || s.Best.Index != decide.NoIndex) {
+			v.Label, v.Index, v.Score, v.Smoothed = shown(s.Best, s.Smoothed, cut)
 		}
 		return v
 	})

@@ -16,7 +16,10 @@ func TestStatePayload(t *testing.T) {
 			Best: &decide.Score{Label: "tabby cat", Index: 281, Score: 0.87001}, Smoothed: 0.91234, Since: when.Add(-time.Hour),
 			Enabled: true, Seq: 1841, Time: when,
 		},
-		"state-none":    {Enabled: true, Time: when},
+		"state-none":    {Best: &decide.Score{Label: decide.None, Index: decide.NoIndex}, Enabled: true, Time: when},
+		"state-group":   {Best: &decide.Score{Label: "cat", Index: decide.NoIndex, Score: 0.93}, Smoothed: 0.9, Since: when, Enabled: true, Seq: 1, Time: when},
+		"state-unknown": {Best: &decide.Score{Label: decide.Unknown, Index: decide.NoIndex, Score: 0.3}, Smoothed: 0.2, Since: when, Enabled: true, Time: when},
+		"state-named":   {Best: &decide.Score{Label: decide.None, Index: 3, Score: 0.5}, Smoothed: 0.5, Since: when, Time: when}, // a class that is called so
 		"state-problem": {Problem: "open /dev/video0:\nno such file", Seq: 7, Time: when},
 	} {
 		got, err := StatePayload(s, MaxPayload)
@@ -59,7 +62,7 @@ func busyHealth() Health {
 			{Name: "model", Status: CheckOK},
 			{Name: "outbox", Status: CheckWarn, Detail: "events are kept in memory only: no space left on device"},
 		},
-		Temperature: &degrees, RSS: 71_303_168, FPS: 1.499, Infer: &Latency{P50: 31.41592, P95: 44.4},
+		Temperature: &degrees, RSS: 71_303_168, FPS: 1.499, Infer: &Latency{P50: 31.41592, P95: 44.4}, Step: &Latency{P50: 40, P95: 61.239},
 		Outbox: OutboxHealth{
 			Pending: 17, Bytes: 12_345, Oldest: when.Add(-time.Minute), Dropped: 2, Expired: 1, Degraded: "no space left on device",
 		},
@@ -67,6 +70,7 @@ func busyHealth() Health {
 		Sources: []SourceHealth{
 			{Name: "inbox", Type: "folder", Seen: 2000, Done: 1990, Refused: 5, Ignored: 2, Errors: 1, Pending: 2, Removed: 400},
 			{Name: "door", Type: "folder", Problem: "open /srv/door: permission denied"},
+			{Name: "yard", Type: "v4l2", Seen: 90_000, Done: 30_000, Dropped: 17, Unchanged: 59_970, Stale: 3, Opened: 2, FPS: 14.987},
 		},
 		MQTT: MQTTHealth{Connects: 6, Unsent: 1}, Uptime: 25*time.Hour + 999*time.Millisecond, Time: when,
 	}

@@ -31,6 +31,68 @@ func classified(id, file string) decide.Event {
 	}
 }
 
+// liveEvent is what a camera's events are like.
+func liveEvent(kind decide.Kind) decide.Event {
+	return decide.Event{
+		Kind: kind, ID: "01J8Z6", Seq: 1841, Time: when, Source: "door", InferMS: 31.41592, FrameAge: 42_400 * time.Microsecond,
+		Top:   []decide.Score{{Label: "tabby cat", Index: 281, Score: 0.87001}, {Label: "tiger <cat>", Index: 282, Score: 0.06}},
+		Label: &decide.Score{Label: "tabby cat", Index: 281, Score: 0.87001}, Smoothed: 0.91234,
+	}
+}
+
+// liveEvents are events of a camera, by the name of their golden file.
+func liveEvents() map[string]decide.Event {
+	enter, change, leave, blind := liveEvent(decide.Enter), liveEvent(decide.Change), liveEvent(decide.Leave), liveEvent(decide.Leave)
+	change.Previous, change.Duration = decide.Unknown, 92_345*time.Millisecond
+	change.Label = &decide.Score{Label: "cat", Index: decide.NoIndex, Score: 0.93001}
+	leave.Previous, leave.Duration = "tabby cat", time.Hour
+	leave.Top = []decide.Score{{Label: "vase", Index: 883, Score: 0.4}}
+	leave.Label.Score, leave.Smoothed = 0.01, 0.2
+	blind.Previous, blind.Duration, blind.Top, blind.Error = "cat", -time.Second, nil, "no picture for 5 s:\nno such device"
+	blind.Label = &decide.Score{Label: "cat", Index: decide.NoIndex}
+	lost := liveEvent(decide.Change)
+	lost.Previous, lost.Label = "line\nbreak", &decide.Score{Label: decide.Unknown, Index: decide.NoIndex, Score: 0.3}
+	named := liveEvent(decide.Enter)
+	named.Label = &decide.Score{Label: decide.Unknown, Index: 7, Score: 0.9} // a class that is called so
+	return map[string]decide.Event{"enter": enter, "change": change, "leave": leave, "leave-blind": blind, "unknown": lost, "named": named}
+}
+
+func TestLiveEventPayload(t *testing.T) {
+	for name, e := range liveEvents() {
+		got, err := EventPayload(e, testModel, MaxPayload)
+		if err != nil {
+			t.Fatal(err)
+		}
+		golden(t, "event-"+name+".json", got)
+		conforms(t, "event", got)
+	}
+	for _, kind := range []decide.Kind{decide.Enter, decide.Leave, decide.Change} {
+		e := liveEvent(kind)
+		e.Label = nil
+		if _, err := EventPayload(e, testModel, MaxPayload); err == nil || !strings.Contains(err.Error(), `want a label with "`+string(kind)) {
+			t.Errorf("%s without a label: want an error, have %v", kind, err)
+		}
+	}
+}
+
+// A key that says something else by the kind of event is not allowed to say anything.
+func TestEventSchemaRefuses(t *testing.T) {
+	for name, change := range map[string]struct{ kind, from, to string }{
+		"an enter with an error":    {"enter", `"error":null`, `"error":"why"`},
+		"a leave without a label":   {"leave", `"label":"tabby cat","index":281,"score":0.01`, `"label":null,"index":281,"score":0.01`},
+		"an error without a reason": {"enter", `"event_type":"enter"`, `"event_type":"error"`},
+		"a negative index":          {"enter", `"label":"tabby cat","index":281,"score":0.87,"smoothed"`, `"label":"tabby cat","index":-1,"score":0.87,"smoothed"`},
+	} {
+		payload, err := EventPayload(liveEvents()[change.kind], testModel, MaxPayload)
+		if err != nil || strings.Count(string(payload), change.from) != 1 {
+			t.Fatalf("%s: want %s once in %s, %v", name, change.from, payload, err)
+		}
+		if validate(t, "event", []byte(strings.Replace(string(payload), change.from, change.to, 1))) == nil {
+			t.Errorf("want an error for %s, have none", name)
+		}
+	}
+}
+
 func TestEventPayload(t *testing.T) {
 	refused := decide.Event{
 		Kind: decide.Refused, ID: "01J8Z6", Seq: 2, Time: when, Source: "inbox", File: "a/b.jpg", Error: "decode a/b.jpg: no end marker",
@@ -143,7 +205,7 @@ func TestEventPayloadLimit(t *testing.T) {
 	}
 }
 
-// TestEventPayloadAlwaysFits is what EventPayload promises for 1 KiB.
+// TestEventPayloadAlwaysFits is what EventPayload promises for 1 KiB, and for live sources 1280 bytes.
 func TestEventPayloadAlwaysFits(t *testing.T) {
 	long := strings.Repeat("\"", 5000)
 	e := decide.Event{
@@ -158,6 +220,12 @@ func TestEventPayloadAlwaysFits(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Logf("%d bytes", len(payload))
+	e.Kind, e.Previous, e.Duration, e.Smoothed = decide.Leave, long, math.MaxInt64, 0.4321
+	e.Label = &decide.Score{Label: long, Index: math.MaxInt32, Score: 0.1234}
+	if payload, err = EventPayload(e, Model{Name: long, SHA256: testModel.SHA256, Delegate: long}, 1280); err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%d bytes of a live source", len(payload))
 }
 
 func TestReplayed(t *testing.T) {
@@ -196,6 +264,9 @@ func FuzzEventPayload(f *testing.F) {
 	f.Fuzz(func(t *testing.T, file, label, text string, score float32) {
 		e := decide.Event{Kind: decide.Classified, Source: "s", Time: when, File: file, Error: text}
 		e.Top = []decide.Score{{Label: label, Score: score}}
+		if score > 0.5 {
+			e.Kind, e.Label, e.Previous = decide.Leave, &decide.Score{Label: text, Index: decide.NoIndex, Score: score}, label
+		}
 		got, err := EventPayload(e, Model{Name: label}, MaxPayload)
 		if err != nil {
 			return // not a number, or too large
@@ -207,7 +278,7 @@ func FuzzEventPayload(f *testing.F) {
 		if len(got) > MaxPayload || !utf8.Valid(got) || bytes.ContainsFunc(got, unprintable) {
 			t.Fatalf("want at most %d bytes of printable UTF-8, have %q", MaxPayload, got)
 		}
-		for _, s := range []*string{back.Label, back.File, back.Error, &back.Model} {
+		for _, s := range []*string{back.Label, back.File, back.Error, &back.Model, &back.Previous} {
 			if s != nil && strings.ContainsFunc(*s, unprintable) {
 				t.Fatalf("want printable text, have %q", *s)
 			}

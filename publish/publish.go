@@ -1,6 +1,6 @@
 // Package publish says over MQTT 3.1.1 what the daemon decided, and hears what it is asked: topics, payloads and their JSON
-// Schemas, Home Assistant's discovery, the connection to the broker, a check of one in stages, and an embedded broker for
-// boards that have none.
+// Schemas, Home Assistant's discovery, the connection to the broker, a check of one in stages, questions to a daemon that runs,
+// and an embedded broker for boards that have none.
 //
 // A Client owns a connection and makes it anew for as long as it lives. What it reported as delivered was acknowledged by
 // the broker; everything else is sent again over the next connection, in the same order. The payload of an event is built

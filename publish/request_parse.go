@@ -16,6 +16,8 @@ import (
 const (
 	HealthCheck = "health_check" // how does the board fare? See HealthResponse
 	Classify    = "classify"     // what does this picture show? See ClassifyResponse
+	Explain     = "explain"      // why did a live source say what it said? See ExplainResponse
+	Snapshot    = "snapshot"     // what does a live source see now? See SnapshotResponse
 )
 
 // Request is what somebody asked for on RequestTopic or FleetRequestTopic.
@@ -24,6 +26,10 @@ type Request struct {
 	Image       []byte          // a JPEG or PNG file; nil: none
 	Expires     time.Time       // when nobody waits for the answer any more; zero: never
 	Resize      string          // squash, crop or letterbox, to the model's input size; "": as the daemon does by default
+
+	Source string        // of Explain and Snapshot: one that ValidSource takes, but maybe none that there is
+	At     time.Time     // of Explain: the moment to look at
+	Span   time.Duration // of Explain: how far to look to both sides of At, 1 s to an hour
 }
 
 // Late reports whether nobody waits for the answer any more.
@@ -32,14 +38,16 @@ func (r Request) Late(now time.Time) bool { return !r.Expires.IsZero() && now.Af
 // resizes are the rules that a request may choose from.
 var resizes = []string{"squash", "crop", "letterbox"}
 
-// ParseRequest reads the payload of a message to RequestTopic(base, command): nothing at all, or a JSON object in UTF-8.
-// Its keys are "transaction", for the command Classify "image", the picture's file in base64, with or without padding,
-// line breaks and the start of a data URL, and optionally "expires", in RFC 3339, and "resize". Keys are case-sensitive,
-// of a repeated key the last counts, and others are ignored: those of later versions must not stop what this one can do.
+// ParseRequest reads the payload of a message to RequestTopic(base, command) that came at now: nothing at all, or a JSON object
+// in UTF-8. Its keys are "transaction", for the command Classify "image", the picture's file in base64, with or without padding,
+// line breaks and the start of a data URL, and optionally "expires", in RFC 3339, and "resize"; for Explain and Snapshot
+// "source"; for Explain optionally "at", which ParseAt reads, by default now, and "span_s", a number, by default 60. Keys are
+// case-sensitive, of a repeated key the last counts, and others are ignored: those of later versions must not stop what this
+// one can do.
 //
 // The error is for the response. With it comes what of the request could be read, at least the transaction if that is
 // right. Image is a copy; what ParseRequest allocates is bounded by a small multiple of payload.
-func ParseRequest(command string, payload []byte) (Request, error) {
+func ParseRequest(command string, payload []byte, now time.Time) (Request, error) {
 	var r Request
 	fields, err := object(payload)
 	if err != nil {
@@ -48,19 +56,31 @@ func ParseRequest(command string, payload []byte) (Request, error) {
 	if r.Transaction, err = parseTransaction(fields["transaction"]); err != nil {
 		return r, fmt.Errorf("parse request: transaction: %w", err)
 	}
-	if command != Classify {
-		return r, nil
+	switch command {
+	case Classify:
+		err = r.parseClassify(fields)
+	case Explain:
+		err = r.parseExplain(fields, now)
+	case Snapshot:
+		err = r.parseSource(fields)
 	}
-	if r.Expires, err = parseExpires(fields["expires"]); err != nil {
-		return r, fmt.Errorf("parse request: expires: %w", err)
-	}
-	if r.Resize, err = parseResize(fields["resize"]); err != nil {
-		return r, fmt.Errorf("parse request: resize: %w", err)
-	}
-	if r.Image, err = parseImage(fields["image"]); err != nil {
-		return r, fmt.Errorf("parse request: image: %w", err)
+	if err != nil {
+		return r, fmt.Errorf("parse request: %w", err)
 	}
 	return r, nil
+}
+
+func (r *Request) parseClassify(fields map[string]json.RawMessage) (err error) {
+	if r.Expires, err = parseExpires(fields["expires"]); err != nil {
+		return fmt.Errorf("expires: %w", err)
+	}
+	if r.Resize, err = parseResize(fields["resize"]); err != nil {
+		return fmt.Errorf("resize: %w", err)
+	}
+	if r.Image, err = parseImage(fields["image"]); err != nil {
+		return fmt.Errorf("image: %w", err)
+	}
+	return nil
 }
 
 // ParseImageRequest reads the payload of a message to the topic of Classify with a transaction, and of one to

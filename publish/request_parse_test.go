@@ -46,7 +46,7 @@ func TestParseRequest(t *testing.T) {
 		{name: "data URL", command: Classify, payload: `{"image":"data:image/jpeg;base64,` + b64(jpegFile) + `"}`, image: jpegFile},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			r, err := ParseRequest(tt.command, []byte(tt.payload))
+			r, err := ParseRequest(tt.command, []byte(tt.payload), when)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -58,6 +58,9 @@ func TestParseRequest(t *testing.T) {
 			}
 			if string(r.Transaction) != tt.transaction || string(r.Image) != tt.image || !r.Expires.Equal(expires) || r.Resize != tt.resize {
 				t.Errorf("have %+v", r)
+			}
+			if r.Source != "" || !r.At.IsZero() || r.Span != 0 {
+				t.Errorf("want nothing of other commands, have %+v", r)
 			}
 			if strings.HasPrefix(strings.TrimSpace(tt.payload), "{") && tt.name != "unknown command" && tt.name != "other keys" {
 				conforms(t, "request", []byte(tt.payload))
@@ -92,7 +95,7 @@ func TestParseRequestRefused(t *testing.T) {
 		{Classify, `{"transaction":1,"resize":"Crop"}`, `1`, `parse request: resize: want one of squash, crop, letterbox, have "\"Crop\""`},
 		{Classify, `{"transaction":1,"resize":false}`, `1`, `parse request: resize: want a string, have "false"`},
 	} {
-		r, err := ParseRequest(tt.command, []byte(tt.payload))
+		r, err := ParseRequest(tt.command, []byte(tt.payload), when)
 		if err == nil || err.Error() != tt.want {
 			t.Errorf("%s: want error\n%s\nhave\n%v", tt.payload, tt.want, err)
 		}
@@ -173,15 +176,22 @@ func TestSetSchema(t *testing.T) {
 func FuzzParseRequest(f *testing.F) {
 	for _, s := range []string{
 		"", "{}", `{"transaction":1}`, `{"transaction":"\ud800"}`, `{"image":"` + b64(jpegFile) + `","transaction": "é"}`,
+		`{"source":"door","at":"2026-09-23T10:15:30Z","span_s":60}`, `{"source":"a","at":"14:03:59.5","span_s":1.5e1}`, `{"at":"24:00","source":"é"}`,
 		`{"expires":"2026-09-23T10:15:30Z"}`, `{"resize":"crop","image":"data:;base64,/9j/"}`, jpegFile, strings.Repeat("[", 1000),
 	} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, payload string) {
-		for _, command := range []string{HealthCheck, Classify} {
-			r, err := ParseRequest(command, []byte(payload))
+		for _, command := range []string{HealthCheck, Classify, Explain, Snapshot} {
+			r, err := ParseRequest(command, []byte(payload), when)
 			if err == nil && command == Classify && checkImage(r.Image) != nil || len(r.Image) > len(payload) {
 				t.Fatalf("have image %q", r.Image)
+			}
+			if live := command == Explain || command == Snapshot; err == nil && live != ValidSource(r.Source) {
+				t.Fatalf("have source %q", r.Source)
+			}
+			if err == nil && command == Explain && (r.Span < MinSpan || r.Span > MaxSpan || r.At.Year() < 1969 || r.At.Year() > 9999) {
+				t.Fatalf("have %v around %v", r.Span, r.At)
 			}
 			if err != nil && !utf8.ValidString(err.Error()) {
 				t.Fatalf("have error %q", err)
@@ -211,7 +221,7 @@ func BenchmarkParseRequest(b *testing.B) {
 	b.SetBytes(int64(len(payload)))
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := ParseRequest(Classify, payload); err != nil {
+		if _, err := ParseRequest(Classify, payload, when); err != nil {
 			b.Fatal(err)
 		}
 	}

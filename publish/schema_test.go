@@ -121,8 +121,8 @@ func describes(t *testing.T, where string, schema map[string]any, closed bool) {
 // not notice when payloads change.
 func TestSchemasRefuse(t *testing.T) {
 	for file, schema := range map[string]string{
-		"event-classified": "event", "state": "state", "health": "health", "info": "info",
-		"response-classify": "response", "response-health": "response",
+		"event-classified": "event", "event-change": "event", "state": "state", "health": "health", "info": "info",
+		"response-classify": "response", "response-health": "response", "response-explain": "response", "response-snapshot": "response",
 	} {
 		payload, err := os.ReadFile(filepath.Join("testdata", file+".json"))
 		if err != nil {
@@ -175,7 +175,7 @@ func TestPayloadsConform(t *testing.T) {
 		e, m := r.event()
 		s := State{Smoothed: r.Float32(), Since: r.time(), Enabled: r.IntN(2) == 0, Problem: r.text(), Seq: r.Uint64() >> 1, Time: when}
 		if len(e.Top) > 0 {
-			s.Best = &e.Top[0]
+			s.Best = &decide.Score{Label: []string{r.text(), decide.Unknown}[r.IntN(2)], Index: r.IntN(3) - 1, Score: r.Float32()}
 		}
 		limit := 1536 + r.IntN(8000)
 		for schema, build := range map[string]func() ([]byte, error){
@@ -227,6 +227,14 @@ func (r *random) event() (decide.Event, Model) {
 			e.Top = append(e.Top, decide.Score{Label: r.text(), Index: r.IntN(1000), Score: r.Float32()})
 		}
 	}
+	if r.IntN(2) == 0 {
+		e.Kind, e.File = []decide.Kind{decide.Enter, decide.Leave, decide.Change}[r.IntN(3)], ""
+		e.Label, e.Smoothed = &decide.Score{Label: r.text(), Index: r.IntN(1000) - 1, Score: r.Float32()}, r.Float32()
+		e.Previous, e.Duration = r.text(), time.Duration(r.Int64())
+		if e.Error = ""; e.Kind == decide.Leave {
+			e.Error = r.text()
+		}
+	}
 	return e, Model{Name: r.text(), SHA256: testModel.SHA256, Delegate: r.text()}
 }
 
@@ -240,11 +248,12 @@ func (r *random) health() Health {
 	}
 	if r.IntN(2) == 0 {
 		degrees := r.Float64()*200 - 100
-		h.Temperature, h.Infer = &degrees, &Latency{P50: r.Float64() * 100, P95: r.Float64() * 1000}
+		h.Temperature, h.Infer, h.Step = &degrees, &Latency{P50: r.Float64() * 100, P95: r.Float64() * 1000}, &Latency{P95: r.Float64()}
 	}
 	for range r.IntN(5) {
 		h.Checks = append(h.Checks, Finding{Name: r.text(), Status: []CheckStatus{CheckOK, CheckWarn, CheckFail}[r.IntN(3)], Detail: r.text()})
-		h.Sources = append(h.Sources, SourceHealth{Name: "door", Type: r.text(), Seen: r.Uint64() >> 1, Pending: r.IntN(9), Problem: r.text()})
+		h.Sources = append(h.Sources, SourceHealth{Name: "door", Type: r.text(), Seen: r.Uint64() >> 1, Pending: r.IntN(9), Problem: r.text(),
+			Dropped: r.Uint64() >> 1, Unchanged: r.Uint64() >> 1, Stale: r.Uint64() >> 1, Opened: r.Uint64() >> 1, FPS: r.Float64() * 60})
 	}
 	return h
 }
