@@ -29,9 +29,11 @@ type Shot struct {
 	Width, Height int    // pixels, of BGR and RGB; 0 for Encoded
 	Data          []byte // Width*Height*3 bytes, or the file
 
-	Time time.Time // when its last byte came, with a monotonic reading; of a recording that is replayed, when that happened
-	Seq  uint64    // counts the pictures of a Stream, from 1
-	File string    // of a folder's picture: its path below the folder, with slashes; else ""
+	// Time is when its last byte came, or when the child that reads a V4L2 device got it, with a monotonic reading; of a replay
+	// without Pace, when what it shows happened.
+	Time time.Time
+	Seq  uint64 // counts the pictures of a Stream, from 1
+	File string // of a folder's picture: its path below the folder, with slashes; else ""
 }
 
 // Stream is an open camera, stream or recording.
@@ -42,10 +44,12 @@ type Stream interface {
 	Read(shot *Shot) error
 
 	// Close ends the stream, a Read in progress, and what was started for it: the child process and its descendants are killed
-	// and reaped, descriptors closed, goroutines ended. It may be called from any goroutine, more than once; all calls return when that is done.
+	// and reaped, descriptors closed, goroutines ended. It may be called from any goroutine, more than once; all calls return when that
+	// is done. The one error is that of a child that is still there 10 s after it was killed, since it hangs in a driver; it is reaped when
+	// it goes.
 	Close() error
 }
 
-// Open opens a Stream. It returns soon, at the latest when ctx ends: a Stream that is open may still never bring a picture. The
-// error says for people what is missing or wrong, in one line.
+// Open opens a Stream. It returns soon, and doesn't wait for anything of a network longer than ctx: a Stream that is open may still
+// never bring a picture. The Stream outlives ctx. The error says for people what is missing or wrong, in one line.
 type Open func(ctx context.Context) (Stream, error)
