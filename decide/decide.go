@@ -1,8 +1,20 @@
 // Package decide turns the scores of a picture into what is said about it: the best labels in order, and the Event that
-// is published. It is pure: it reads no clock, no file and no network.
+// is published. It is pure: it reads no clock, no file and no network; time comes as an argument.
 //
-// This version says what each picture of a folder shows ("classified") or why it was refused ("error"). It doesn't
-// smooth, confirm or hold: that is for live cameras.
+// A folder's picture stands for itself: Top names its best labels. What a live source shows is decided over several
+// pictures by a Decider, one a source, in four rules:
+//
+//  1. A look is a picture that was classified. It votes for its best label, if that reaches enter and is known well enough.
+//  2. A label enters when k of the last n looks voted for it, this one too, and its smoothed score reaches enter.
+//  3. A look sees the label that is shown if that reaches stay, by itself or smoothed, and nothing else has the vote.
+//     When n looks in a row don't see it, it is missing.
+//  4. What is missing for as long as hold leaves; or it changes into what by then could enter. What left or was changed
+//     away doesn't come back, by enter or change, within cooldown.
+//
+// Rule 4 is what keeps events from flapping: nothing takes the place of a label that is seen now and then. Labels which
+// take turns faster than hold make one event, however long they do.
+//
+// Each look leaves a Record of which gate stopped what; a Ring keeps them for people to read.
 package decide
 
 import (
@@ -58,7 +70,7 @@ type Event struct {
 	Label    *Score        // what entered, or changed to; of a Leave what left. Its Score is that of this picture
 	Smoothed float32       // Label's score over several pictures, 0 to 1
 	Previous string        // label before, None or Unknown
-	Duration time.Duration // for how long Previous (of a Leave: Label) was shown
+	Duration time.Duration // for how long Previous (of a Leave: Label) was shown, its hold included
 }
 
 // Top fills dst with the len(dst) best scores, best first, and returns how many there are: fewer than len(dst) where scores
