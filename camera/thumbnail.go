@@ -1,6 +1,7 @@
 package camera
 
 import (
+	"errors"
 	"fmt"
 	"image"
 
@@ -15,6 +16,9 @@ const (
 // Thumbnail is the picture as a JPEG of at most 270 rows, which has some ten or twenty KB.
 func (f Frame) Thumbnail() ([]byte, error) {
 	mat := f.Mat
+	if mat.Closed() || mat.Empty() {
+		return nil, errors.New("make a thumbnail: want a picture, have none")
+	}
 	if rows := mat.Rows(); rows > thumbnailHeight {
 		small := gocv.NewMat()
 		defer small.Close() // it is freed, which can't fail

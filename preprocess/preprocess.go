@@ -23,16 +23,16 @@ const (
 	// Squash takes the whole view and ignores its aspect.
 	Squash Resize = "squash"
 
-	// Crop takes the centre, in the input's shape: 7/8 of the side that limits it. That is what networks for ImageNet
+	// Centre takes the centre, in the input's shape: 7/8 of the side that limits it. That is what networks for ImageNet
 	// are evaluated on: the short side resized to 256, the centre cut to 224.
-	Crop Resize = "crop"
+	Centre Resize = "crop"
 
 	// Letterbox takes the whole view, keeps its aspect and leaves grey bars at two sides.
 	Letterbox Resize = "letterbox"
 )
 
 const (
-	cropped = 7. / 8 // part of a side that Crop keeps
+	cropped = 7. / 8 // part of a side that Centre keeps
 
 	// grey fills the bars of Letterbox. It is the middle of the range: 0 in an int8 tensor, and next to 0 for a network
 	// that takes pixel/127.5-1, so that bars excite a network as little as the zero padding of its convolutions does.
@@ -73,6 +73,7 @@ func (in Input) check() error {
 type Transform struct {
 	input  Input
 	resize Resize
+	crop   Crop
 
 	shrunk  gocv.Mat        // a picture behind the axes that shrink, where the other one grows
 	resized gocv.Mat        // a picture at the size that it has in the input, BGR
@@ -80,17 +81,25 @@ type Transform struct {
 	inside  image.Rectangle // where the last picture lies in pixels: around it is grey
 }
 
-// New makes a Transform for an input. Close it to free its memory.
-func New(in Input, r Resize) (*Transform, error) {
+// New makes a Transform for an input, of whole pictures. Close it to free its memory.
+func New(in Input, r Resize) (*Transform, error) { return NewCropped(in, r, Whole) }
+
+// NewCropped makes a Transform for an input, of the part of the pictures that c is: the rule is applied as if there were nothing around
+// it. Close it to free its memory.
+func NewCropped(in Input, r Resize, c Crop) (*Transform, error) {
 	if err := in.check(); err != nil {
 		return nil, fmt.Errorf("prepare input: %w", err)
 	}
-	if r != Squash && r != Crop && r != Letterbox {
-		return nil, fmt.Errorf("prepare input: resize %q, want %s, %s or %s", r, Squash, Crop, Letterbox)
+	if r != Squash && r != Centre && r != Letterbox {
+		return nil, fmt.Errorf("prepare input: resize %q, want %s, %s or %s", r, Squash, Centre, Letterbox)
+	}
+	if err := c.Check(); err != nil {
+		return nil, fmt.Errorf("prepare input: %w", err)
 	}
 	return &Transform{
 		input:   in,
 		resize:  r,
+		crop:    c,
 		shrunk:  gocv.NewMat(),
 		resized: gocv.NewMat(),
 		pixels:  gocv.NewMatWithSize(in.Height, in.Width, gocv.MatTypeCV8UC3),
@@ -128,12 +137,12 @@ func (t *Transform) Apply(dst []byte, f camera.Frame) error {
 // geometry says which part of a picture comes to which part of the input. Neither is empty, and both lie inside.
 func (t *Transform) geometry(size image.Point) (from, to image.Rectangle) {
 	input := image.Pt(t.input.Width, t.input.Height)
-	from, to = image.Rectangle{Max: size}, image.Rectangle{Max: input}
+	from, to = t.crop.Rectangle(size), image.Rectangle{Max: input}
 	switch t.resize {
-	case Crop:
-		from = centred(size, input, cropped)
+	case Centre:
+		from = centred(from.Size(), input, cropped).Add(from.Min)
 	case Letterbox:
-		to = centred(input, size, 1)
+		to = centred(input, from.Size(), 1)
 	}
 	return from, to
 }

@@ -134,7 +134,7 @@ func TestCrop(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(fmt.Sprintf("%dx%d", tt.width, tt.height), func(t *testing.T) {
-			got := apply(t, uint8Input(tt.inWidth, tt.inHigh), preprocess.Crop, frame(t, tt.width, tt.height, texture))
+			got := apply(t, uint8Input(tt.inWidth, tt.inHigh), preprocess.Centre, frame(t, tt.width, tt.height, texture))
 			wantPixels(t, got, tt.inWidth, boxMean(tt.x0, tt.y0, tt.factor, tt.factor))
 		})
 	}
@@ -258,7 +258,7 @@ func TestApplyAllocatesNothing(t *testing.T) {
 	if raceDetector {
 		t.Skip("the race detector allocates")
 	}
-	for _, r := range []preprocess.Resize{preprocess.Squash, preprocess.Crop, preprocess.Letterbox} {
+	for _, r := range []preprocess.Resize{preprocess.Squash, preprocess.Centre, preprocess.Letterbox} {
 		for _, typ := range []inference.Type{inference.UInt8, inference.Int8, inference.Float32} {
 			in := preprocess.Input{Width: 64, Height: 64, Type: typ, Std: [3]float32{1, 1, 1}}
 			transform, err := preprocess.New(in, r)

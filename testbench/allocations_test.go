@@ -41,7 +41,7 @@ func TestClassifyAllocatesNothing(t *testing.T) {
 	engine := openEngine(t, daemon.EngineOptions{Top: 5})
 	for name, size := range map[string]int{"shrink": 400, "grow": 100} {
 		frame := decodeDrawn(t, size)
-		for _, resize := range []preprocess.Resize{preprocess.Squash, preprocess.Crop, preprocess.Letterbox} {
+		for _, resize := range []preprocess.Resize{preprocess.Squash, preprocess.Centre, preprocess.Letterbox} {
 			t.Run(name+"/"+string(resize), func(t *testing.T) {
 				if n := allocations(t, engine, frame, resize); n != 0 {
 					t.Errorf("want no allocation on the Go heap, have %v a frame", n)
