@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/goccy/go-yaml"
@@ -24,6 +25,7 @@ type Config struct {
 	Sources   []SourceConfig  `yaml:"sources"` // 1 to 64, with different names; a file's list replaces the default
 	Decide    DecideConfig    `yaml:"decide"`
 	Snapshots SnapshotsConfig `yaml:"snapshots"`
+	Privacy   string          `yaml:"privacy"` // full, or labels_only: then no picture is kept or published
 	Limits    LimitsConfig    `yaml:"limits"`
 	Log       LogConfig       `yaml:"log"`
 }
@@ -63,36 +65,11 @@ type OutboxConfig struct {
 	MaxAge time.Duration `yaml:"max_age"` // 1m to 8760h
 }
 
-// SourceConfig is one place that pictures come from.
-type SourceConfig struct {
-	Name      string        `yaml:"name"`      // 1 to 64 of a-z 0-9 _ -; a level of its topics, so not "bridge"
-	Type      string        `yaml:"type"`      // folder
-	Path      string        `yaml:"path"`      // the watched folder
-	Recursive bool          `yaml:"recursive"` // watch its folders too, but never its done and failed
-	Settle    time.Duration `yaml:"settle"`    // a file is whole when unchanged for so long; 0 to 1h
-	Poll      string        `yaml:"poll"`      // auto, on or off: look regularly instead of waiting for notice
-	After     string        `yaml:"after"`     // move, keep or delete a classified picture
-	Resize    string        `yaml:"resize"`    // squash, crop or letterbox, to the model's input size
-	Ignore    []string      `yaml:"ignore"`    // patterns of names that are left alone: see camera.FolderOptions.Ignore
-	Results   bool          `yaml:"results"`   // write the event of each picture beside it, as <name>.json
-	Done      QuotaConfig   `yaml:"done"`      // of done/
-	Failed    QuotaConfig   `yaml:"failed"`    // of failed/
-}
-
-// QuotaConfig bounds a folder: the oldest files in it make room for new ones.
-type QuotaConfig struct {
-	MaxMB    int `yaml:"max_mb"`    // MiB: up to 1048576; 0: no bound
-	MaxFiles int `yaml:"max_files"` // files, results and reasons among them: 3 to 10000000; 0: no bound
-}
-
-// DecideConfig says what is made of the scores.
-type DecideConfig struct {
-	Top int `yaml:"top"` // labels of an event, best first: 1 to 100
-}
-
-// SnapshotsConfig says what becomes of the pictures themselves.
+// SnapshotsConfig says what becomes of the pictures themselves. With the privacy labels_only neither is true.
 type SnapshotsConfig struct {
-	MQTT bool `yaml:"mqtt"` // publish a small JPEG of each source's last picture
+	Enabled bool `yaml:"enabled"` // keep the pictures of live sources' events in the state folder
+	MaxMB   int  `yaml:"max_mb"`  // MiB of those that are kept: 1 to 1048576; the oldest make room
+	MQTT    bool `yaml:"mqtt"`    // publish a small JPEG of each source's last picture
 }
 
 // LimitsConfig bounds what a single picture may cost.
@@ -110,7 +87,7 @@ type LogConfig struct {
 // Default is the configuration without a file: the embedded model, the folder ./inbox, the embedded broker on
 // 127.0.0.1:1883.
 func Default() Config {
-	inbox := defaultSource()
+	inbox := defaultSource(TypeFolder)
 	inbox.Name, inbox.Path = "inbox", "./inbox"
 	return Config{
 		Version:  1,
@@ -121,16 +98,22 @@ func Default() Config {
 			Outbox: OutboxConfig{MaxMB: 64, MaxAge: 168 * time.Hour}, MaxPayloadKB: publish.MaxPayload >> 10,
 		},
 		Sources: []SourceConfig{inbox},
-		Decide:  DecideConfig{Top: 5},
-		Limits:  LimitsConfig{MaxPixels: picture.DefaultLimits.MaxPixels, MaxFileMB: int(picture.DefaultLimits.MaxBytes >> 20)},
-		Log:     LogConfig{Level: "info", Format: "text"},
+		Decide: DecideConfig{
+			Top: 5, Enter: 0.6, Stay: 0.4, Confirm: [2]int{3, 5}, Hold: 10 * time.Second, Cooldown: 15 * time.Second, Smoothing: 0.5,
+			Unknown: UnknownConfig{Mode: UnknownAuto},
+		},
+		Snapshots: SnapshotsConfig{MaxMB: 200},
+		Privacy:   PrivacyFull,
+		Limits:    LimitsConfig{MaxPixels: picture.DefaultLimits.MaxPixels, MaxFileMB: int(picture.DefaultLimits.MaxBytes >> 20)},
+		Log:       LogConfig{Level: "info", Format: "text"},
 	}
 }
 
-// defaultSource is what a source has that gives no more than its name and path.
-func defaultSource() SourceConfig {
-	return SourceConfig{Type: "folder", Settle: 500 * time.Millisecond, Poll: "auto", After: "move", Resize: "squash"}
-}
+// The values of Config.Privacy.
+const (
+	PrivacyFull       = "full"
+	PrivacyLabelsOnly = "labels_only"
+)
 
 //go:embed example.yaml
 var exampleConfig string
@@ -159,7 +142,7 @@ func Load(path string, env []string) (Config, error) {
 // Parse lays data, a YAML document, and env over the defaults. name is the file's name in errors.
 //
 // A variable SIGHTD_MQTT_BROKER in env sets the key mqtt.broker, and so on for every key outside of sources; it wins
-// over the file, an empty one too. Unknown keys and variables, keys given twice and values out of range are errors. The
+// over the file, an empty one too. Lists and keys are YAML there, too: SIGHTD_DECIDE_CONFIRM='[3, 5]'. Unknown keys and variables, keys given twice and values out of range are errors. The
 // keys of later versions are accepted at their default only.
 //
 // The error has one line for each of the first ten faults, those of the file first and in its order, as
@@ -178,15 +161,19 @@ func Parse(name string, data []byte, env []string) (Config, error) {
 	return r.config, nil
 }
 
-// Redacted is a copy of c to be shown: with "***" for a password.
+// Redacted is a copy of c to be shown: with "***" for what is a password, or may be one, as in a URL.
 func (c Config) Redacted() Config {
 	if c.MQTT.Password != "" {
-		c.MQTT.Password = "***"
+		c.MQTT.Password = mask
+	}
+	c.Sources = slices.Clone(c.Sources)
+	for i, s := range c.Sources {
+		c.Sources[i] = s.Redacted()
 	}
 	return c
 }
 
-// String is the configuration as YAML, its password masked.
+// String is the configuration as YAML, its passwords masked, each source with the keys of its type.
 func (c Config) String() string {
 	text, err := yaml.Marshal(c.Redacted())
 	if err != nil {

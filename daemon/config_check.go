@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net"
 	"net/url"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -112,6 +111,9 @@ func checkTopic(s string) error {
 func (r *configReader) checkTogether() {
 	r.checkMQTT()
 	r.checkPaths()
+	r.checkLive()
+	r.checkDecide()
+	r.checkPrivacy()
 }
 
 func (r *configReader) checkMQTT() {
@@ -148,48 +150,4 @@ func (r *configReader) checkMQTT() {
 func loopback(host string) bool {
 	ip := net.ParseIP(host)
 	return host == "localhost" || ip != nil && ip.IsLoopback()
-}
-
-// checkPaths keeps two sources, or a source and the daemon's own state, from claiming the same files.
-func (r *configReader) checkPaths() {
-	var paths []string // absolute, in the order of the sources
-	for i, s := range r.config.Sources {
-		key := fmt.Sprintf("sources[%d].path", i)
-		path, err := filepath.Abs(s.Path)
-		if err != nil {
-			r.fault(key, fmt.Errorf("find the working directory: %w", err))
-			return
-		}
-		for j, other := range paths {
-			switch {
-			case path == other:
-				r.fault(key, fmt.Errorf("want a folder of its own, have that of sources[%d]", j))
-			case within(path, other):
-				r.fault(key, fmt.Errorf("want a folder outside of the other sources', have one inside that of sources[%d]", j))
-			case within(other, path):
-				r.fault(key, fmt.Errorf("want a folder outside of the other sources', have one around that of sources[%d]", j))
-			}
-		}
-		paths = append(paths, path)
-	}
-	state, err := filepath.Abs(r.config.StateDir)
-	if err != nil {
-		r.fault("state_dir", fmt.Errorf("find the working directory: %w", err))
-		return
-	}
-	for i, s := range r.config.Sources {
-		if state != paths[i] && !(s.Recursive && within(state, paths[i])) {
-			continue
-		}
-		if key := fmt.Sprintf("sources[%d].path", i); r.places[key] != (configPlace{}) {
-			r.fault(key, errors.New("want a folder without state_dir in it"))
-		} else {
-			r.fault("state_dir", fmt.Errorf("want a folder that no source watches, have one that sources[%d] does", i))
-		}
-	}
-}
-
-// within says whether path lies below folder; both are absolute and clean.
-func within(path, folder string) bool {
-	return strings.HasPrefix(path, strings.TrimSuffix(folder, "/")+"/")
 }

@@ -19,6 +19,8 @@ type configReader struct {
 	faults  []configFault          // in the order in which they were found
 	places  map[string]configPlace // where each key got the value that counts
 	anchors map[string]ast.Node    // by their names; see resolve
+
+	variable string // that is being read; "": the file is
 }
 
 func newConfigReader(file string) *configReader {
@@ -105,29 +107,12 @@ func (r *configReader) readEnv(env []string) {
 			continue
 		}
 		r.places[keys[i].path] = place
-		if err := keys[i].set(configValue{kind: plainValue, text: value}); err != nil {
+		r.variable = place.variable
+		if err := keys[i].set(configValue{kind: plainValue, text: value, in: r, key: keys[i].path}); err != nil {
 			r.fault(keys[i].path, err)
 		}
 	}
-}
-
-// unknownKey says which known key may be meant by path, which stands behind prefix.
-func unknownKey(prefix, path string, keys []configKey) error {
-	known := make([]string, 0, 2*len(keys))
-	if prefix == "" {
-		known = append(known, "sources")
-	}
-	for _, k := range keys {
-		for i, r := range k.path + "." { // its sections, then itself
-			if r == '.' && !slices.Contains(known, k.path[:i]) {
-				known = append(known, k.path[:i])
-			}
-		}
-	}
-	if near := nearest(path, known); near != "" {
-		return fmt.Errorf("unknown key; did you mean %s?", prefix+near)
-	}
-	return errors.New("unknown key")
+	r.variable = ""
 }
 
 // nearest is the known path or variable that takes the fewest edits to come to, "" where all are too far away. To

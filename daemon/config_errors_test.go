@@ -5,9 +5,24 @@ import (
 	"testing"
 )
 
+// errorTest is a file and the exact text of its error.
+type errorTest struct{ name, yaml, want string }
+
+func checkErrors(t *testing.T, tests []errorTest) {
+	t.Helper()
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			_, err := Parse("f.yaml", []byte(test.yaml), nil)
+			if err == nil || err.Error() != test.want {
+				t.Errorf("%q gives\n%v\nwant\n%s", test.yaml, err, test.want)
+			}
+		})
+	}
+}
+
 // TestConfigErrors holds the exact text of errors. Every password in it is hunter2, which no error repeats.
 func TestConfigErrors(t *testing.T) {
-	tests := []struct{ name, yaml, want string }{
+	checkErrors(t, []errorTest{
 		{"unknown section", "mqt:\n  broker: x\n", "f.yaml:1:1: mqt: unknown key; did you mean mqtt?"},
 		{"unknown key", "mqtt:\n  brokr: x\n", "f.yaml:2:3: mqtt.brokr: unknown key; did you mean mqtt.broker?"},
 		{"key without its section", "broker: x\n", "f.yaml:1:1: broker: unknown key; did you mean mqtt.broker?"},
@@ -53,7 +68,6 @@ func TestConfigErrors(t *testing.T) {
 		{"later delegate", "model: {delegate: gpu}\n", `f.yaml:1:9: model.delegate: "gpu" is not supported by this version; use auto, cpu or xnnpack`},
 		{"external delegate", "model: {delegate: external:/x.so}\n", `f.yaml:1:9: model.delegate: "external:/x.so" is not supported by this version; use auto, cpu or xnnpack`},
 		{"later QoS", "mqtt: {qos: 2}\n", "f.yaml:1:8: mqtt.qos: 2 is not supported by this version; use 0 or 1"},
-		{"later switch", "snapshots:\n    enabled: true\n", "f.yaml:2:5: snapshots.enabled: true is not supported by this version; leave it at false"},
 		{"discovery", "mqtt:\n  discovery: a//b\n", `f.yaml:2:3: mqtt.discovery: want topic levels such as home/door, at most 256 bytes, without + and #, no $ or / in front, no / at the end, have "a//b"`},
 		{"outbox", "mqtt: {outbox: {max_mb: 0, max_age: 1s}}\n", "f.yaml:1:17: mqtt.outbox.max_mb: want a whole number from 1 to 4096, have 0\n" +
 			"f.yaml:1:28: mqtt.outbox.max_age: want a duration from 1m0s to 8760h0m0s, have 1s"},
@@ -65,21 +79,15 @@ func TestConfigErrors(t *testing.T) {
 		{"bad pattern", "sources: [{name: a, path: b, ignore: ['[']}]\n", `f.yaml:1:30: sources[0].ignore: ignore "[": want each [ closed, and something after each \`},
 		{"too few files", "sources: [{name: a, path: b, done: {max_files: 2}}]\n", "f.yaml:1:37: sources[0].done.max_files: want 0 or a whole number from 3 to 10000000, have 2"},
 		{"later empty", "http: {listen: ':80'}\n", `f.yaml:1:8: http.listen: a value is not supported by this version; leave it at ""`},
-		{"later without a value", "privacy:\n", `f.yaml:1:1: privacy: no value is not supported by this version; leave it at "full"`},
-		{"later lists", "decide: {confirm: [3, 4], labels: {a: 1}, groups: !x {}}\n", "f.yaml:1:10: decide.confirm: [3, 4] is not supported by this version; leave it at [3, 5]\n" +
-			"f.yaml:1:27: decide.labels: {…} is not supported by this version; leave it at {}\n" +
-			"f.yaml:1:43: decide.groups: a tag or an alias is not supported by this version; leave it at {}"},
-		{"later long list", "decide: {schedule: [1, a, [], 1s, 5, 6]}\n", "f.yaml:1:10: decide.schedule: [1, \"a\", [], 1s, …] is not supported by this version; leave it at []"},
-
+		{"later without a value", "http: {listen: }\n", `f.yaml:1:8: http.listen: a value is not supported by this version; leave it at ""`},
 		{"sources not a list", "sources: a\n", "f.yaml:1:1: sources: want a list, have text"},
 		{"no sources", "sources: []\n", "f.yaml:1:1: sources: want 1 to 64 sources, have 0"},
 		{"source from nowhere", "sources: [*a]\n", "f.yaml:1:11: sources[0]: want a name that was given with & before, have another behind *"},
 		{"source not a mapping", "sources:\n  - a\n", "f.yaml:2:5: sources[0]: want keys such as name and path, have text"},
 		{"empty source", "sources:\n  - {}\n", "f.yaml:2:5: sources[0]: want the key name, have none\nf.yaml:2:5: sources[0]: want the key path, have none"},
 		{"source without a path", "sources:\n  - name: a\n", "f.yaml:2:5: sources[0]: want the key path, have none"},
-		{"later source", "sources:\n  - {name: door, device: /dev/video0, frob: 1, type: v4l2}\n", `f.yaml:2:48: sources[0].type: "v4l2" is not supported by this version; use folder`},
-		{"later source's key", "sources:\n  - {name: a, path: b, url: 'rtsp://u:hunter2@x'}\n", `f.yaml:2:24: sources[0].url: a value is not supported by this version; leave it at ""`},
-		{"unknown source type", "sources:\n  - {name: a, path: b, type: ftp}\n", `f.yaml:2:24: sources[0].type: want folder, have "ftp"`},
+		{"unknown source type", "sources:\n  - {name: a, path: b, type: ftp}\n", `f.yaml:2:24: sources[0].type: want folder, v4l2, rpicam, url, gstreamer or replay, have "ftp"`},
+		{"unknown source type and its keys", "sources:\n  - {name: a, frob: b, url: 1, type: [url]}\n", `f.yaml:2:32: sources[0].type: want folder, v4l2, rpicam, url, gstreamer or replay, have ["url"]`},
 		{"source's values", "sources:\n  - {name: a, path: '', settle: 5, poll: 1, after: x, recursive: 1}\n", `f.yaml:2:15: sources[0].path: want a path, have ""` + "\n" +
 			"f.yaml:2:25: sources[0].settle: want a duration such as 500ms, 2s or 1m30s, have 5\n" +
 			"f.yaml:2:36: sources[0].poll: want auto, on or off, have 1\n" +
@@ -128,15 +136,131 @@ func TestConfigErrors(t *testing.T) {
 			"f.yaml:1:1: " + strings.Repeat("x", 64) + "…: unknown key\nf.yaml:2:1: a: unknown key\nf.yaml:3:1: b: unknown key\n" +
 				"f.yaml:4:1: c: unknown key\nf.yaml:5:1: d: unknown key\nf.yaml:6:1: e: unknown key\nf.yaml:7:1: f: unknown key\n" +
 				"f.yaml:8:1: g: unknown key\nf.yaml:9:1: h: unknown key\nf.yaml:10:1: i: unknown key\nand 2 more"},
+	})
+}
+
+// TestConfigSourceErrors has the keys of live sources.
+func TestConfigSourceErrors(t *testing.T) {
+	const live = "v4l2, rpicam, url, gstreamer or replay"
+	v4l2 := func(keys string) string {
+		return "sources:\n- {name: a, type: v4l2, device: /dev/video0, " + keys + "}\n"
 	}
-	for _, test := range tests {
-		t.Run(test.name, func(t *testing.T) {
-			_, err := Parse("f.yaml", []byte(test.yaml), nil)
-			if err == nil || err.Error() != test.want {
-				t.Errorf("%q gives\n%v\nwant\n%s", test.yaml, err, test.want)
-			}
-		})
-	}
+	address := func(url string) string { return "sources:\n- {name: a, type: url, url: '" + url + "'}\n" }
+	const badURL = "f.yaml:2:24: sources[0].url: want a URL such as rtsp://192.168.1.20/stream, have something else; write @ as %40, and in a user or password / as %2F, # as %23, ? as %3F and % as %25"
+	checkErrors(t, []errorTest{
+		{"key of a camera", "sources:\n- {name: a, path: b}\n- {name: c, path: d, type: folder, device: x}\n",
+			"f.yaml:3:36: sources[1].device: belongs to type v4l2 or rpicam, this source is a folder"},
+		{"keys of a folder", v4l2("path: x, after: keep, done: {max_mb: 3}, failed: , loop: true"), "f.yaml:2:46: sources[0].path: belongs to type folder or replay, this source is of type v4l2\n" +
+			"f.yaml:2:55: sources[0].after: belongs to type folder, this source is of type v4l2\nf.yaml:2:68: sources[0].done: belongs to type folder, this source is of type v4l2\n" +
+			"f.yaml:2:87: sources[0].failed: belongs to type folder, this source is of type v4l2\nf.yaml:2:97: sources[0].loop: belongs to type replay, this source is of type v4l2"},
+		{"type behind its keys", "sources:\n- {device: /dev/video0, fourcc: MJPG, name: a, type: rpicam}\n",
+			"f.yaml:2:4: sources[0].device: want a camera's number such as 0, or \"\" for the first one, have \"/dev/video0\"\n" +
+				"f.yaml:2:25: sources[0].fourcc: belongs to type v4l2, this source is of type rpicam"},
+		{"type forgotten", "sources:\n- {name: a, url: 'rtsp://u:hunter2@x'}\n", "f.yaml:2:13: sources[0].url: belongs to type url, this source is a folder, as it has no type"},
+		{"type twice", "sources:\n- {name: a, type: folder, path: x, type: v4l2}\n", "f.yaml:2:36: sources[0].type: want it once, have it on line 2 already"},
+		{"key of all cameras", "sources:\n- {name: a, type: folder, path: x, stall: 5s}\n", "f.yaml:2:36: sources[0].stall: belongs to type " + live + ", this source is a folder"},
+		{"misspelled key", v4l2("devcie: x, stal: 1s, settel: 1s"), "f.yaml:2:46: sources[0].devcie: unknown key; did you mean sources[0].device?\n" +
+			"f.yaml:2:57: sources[0].stal: unknown key; did you mean sources[0].stall?\nf.yaml:2:67: sources[0].settel: unknown key"},
+		{"missing keys", "sources:\n- {name: a, type: v4l2}\n- {name: b, type: url}\n- {name: c, type: gstreamer}\n- {type: replay}\n- {type: rpicam}\n",
+			"f.yaml:2:3: sources[0]: want the key device, have none\nf.yaml:3:3: sources[1]: want the key url, have none\nf.yaml:4:3: sources[2]: want the key pipeline, have none\n" +
+				"f.yaml:5:3: sources[3]: want the key name, have none\nf.yaml:5:3: sources[3]: want the key path, have none\nf.yaml:6:3: sources[4]: want the key name, have none"},
+		{"device", "sources:\n- {name: a, type: v4l2, device: video0}\n", `f.yaml:2:25: sources[0].device: want a path such as /dev/video0, or its number, have "video0"`},
+		{"no device", "sources:\n- {name: a, type: v4l2, device: ''}\n", `f.yaml:2:25: sources[0].device: want a path such as /dev/video0, or its number, have ""`},
+		{"values", v4l2("size: 640, fps: 0, fourcc: MJPEG, interval: 25h, rotate: 45, flip: up, motion: on, stall: 100ms, frozen: -1s, refresh: 0s"),
+			"f.yaml:2:46: sources[0].size: want a size such as 640x480, from 16x16 to 8192x8192, have 640\nf.yaml:2:57: sources[0].fps: want a number from 0.01 to 240, have 0\n" +
+				"f.yaml:2:65: sources[0].fourcc: want 4 letters and digits such as MJPG or YUYV, have \"MJPEG\"\nf.yaml:2:80: sources[0].interval: want a duration from 0s to 24h0m0s, have 25h\n" +
+				"f.yaml:2:95: sources[0].rotate: want 0, 90, 180 or 270, have 45\nf.yaml:2:107: sources[0].flip: want none, horizontal, vertical or both, have \"up\"\n" +
+				"f.yaml:2:117: sources[0].motion: want off, auto or a number from 0 to 1, have \"on\"\nf.yaml:2:129: sources[0].stall: want a duration from 500ms to 1h0m0s, have 100ms\n" +
+				"f.yaml:2:143: sources[0].frozen: want a duration from 0s to 24h0m0s, have -1s\nf.yaml:2:156: sources[0].refresh: want a duration from 1s to 24h0m0s, have 0s"},
+		{"numbers", v4l2("fps: .nan, motion: 0x1p-2, size: 15x20"), "f.yaml:2:46: sources[0].fps: want a number from 0.01 to 240, have \".nan\"\n" +
+			"f.yaml:2:57: sources[0].motion: want off, auto or a number from 0 to 1, have 0x1p-2\nf.yaml:2:73: sources[0].size: want a size such as 640x480, from 16x16 to 8192x8192, have \"15x20\""},
+		{"crop", v4l2("crop: [0.5, 0, 0.5, 1]"), "f.yaml:2:46: sources[0].crop: want [left, top, right, bottom] from 0 to 1, left before right and top before bottom, have [0.5, 0, 0.5, 1]"},
+		{"crop's numbers", v4l2("crop: [0, 0, 1, x]"), "f.yaml:2:46: sources[0].crop: want [left, top, right, bottom] from 0 to 1, left before right and top before bottom, have [0, 0, 1, \"x\"]"},
+		{"replay's rate", "sources:\n- {name: a, type: replay, path: b, fps: -1}\n", "f.yaml:2:36: sources[0].fps: want 0 or a number from 0.01 to 240, have -1"},
+		{"same device", "sources:\n- {name: a, type: v4l2, device: /dev/video0}\n- {name: b, type: v4l2, device: 0}\n",
+			"f.yaml:3:25: sources[1].device: want a device of its own, have that of sources[0]: a camera has one reader"},
+		{"same camera", "sources:\n- {name: a, type: rpicam, device: 0}\n- {name: b, type: rpicam}\n",
+			"f.yaml:3:3: sources[1]: want a device of its own, have that of sources[0]: a camera has one reader"},
+		{"stall at the rate", v4l2("fps: 0.4, stall: 5s"), "f.yaml:2:56: sources[0].stall: want stall longer than two pictures take, have a stall of 5s and 5s for two pictures"},
+		{"rate at the stall", v4l2("fps: 0.3"), "f.yaml:2:46: sources[0].fps: want stall longer than two pictures take, have a stall of 5s and 6.667s for two pictures"},
+		{"many pixels", v4l2("size: 8192x8192"), "f.yaml:2:46: sources[0].size: want at most limits.max_pixels, which is 50000000, have 67108864"},
+
+		{"no URL", address("192.168.1.20"), badURL}, {"password with #", address("rtsp://u:hunter2#@x/y"), badURL}, {"broken", address("rtsp://u:hunter2"), badURL},
+		{"password with a slash", address("rtsp://u:1/hunter2@x/y"), badURL},
+		{"URL's scheme", address("ftp://u:hunter2@x"), `f.yaml:2:24: sources[0].url: want the scheme http, https, rtsp, rtsps, rtmp, rtmps, rtp, udp, tcp, srt or file, have "ftp"`},
+		{"URL without //", address("rtsp:x"), "f.yaml:2:24: sources[0].url: want it to begin with rtsp://, have something else"},
+		{"URL without a host", address("rtsp:///x"), "f.yaml:2:24: sources[0].url: want a host in the URL, have none"},
+		{"URL's port", address("rtsp://u:hunter2@x:99999/"), `f.yaml:2:24: sources[0].url: want a port from 1 to 65535, have "99999"`},
+		{"URL of a file", address("file://x"), "f.yaml:2:24: sources[0].url: want file:// and a path from the root, such as file:///srv/door.mp4, have something else"},
+		{"pipeline", "sources:\n- {name: a, type: gstreamer, pipeline: ' '}\n", `f.yaml:2:30: sources[0].pipeline: want a pipeline such as "nvarguscamerasrc ! nvvidconv", have an empty one`},
+		{"pipeline with a sink", "sources:\n- {name: a, type: gstreamer, pipeline: rtspsrc user-pw=hunter2 ! fakesink}\n",
+			"f.yaml:2:30: sources[0].pipeline: pipeline ends in fakesink: leave the sink out, there is one already"},
+
+		{"kept pictures", "privacy: labels_only\nsnapshots: {enabled: true, mqtt: true}\n",
+			"f.yaml:2:13: snapshots.enabled: want false with privacy: labels_only, which keeps and publishes no pictures, have true\n" +
+				"f.yaml:2:28: snapshots.mqtt: want false with privacy: labels_only, which keeps and publishes no pictures, have true"},
+		{"privacy", "privacy: none\nsnapshots: {max_mb: 0}\n", "f.yaml:1:1: privacy: want full or labels_only, have \"none\"\n" +
+			"f.yaml:2:13: snapshots.max_mb: want a whole number from 1 to 1048576, have 0"},
+	})
+}
+
+// TestConfigDecideErrors has the keys of decisions.
+func TestConfigDecideErrors(t *testing.T) {
+	const confirm = "f.yaml:1:10: decide.confirm: want [k, n] such as [3, 5], k of the last n pictures, with 1 <= k <= n <= 100, have "
+	checkErrors(t, []errorTest{
+		{"scores", "decide: {enter: 0, stay: 1.1, smoothing: 1}\n", "f.yaml:1:10: decide.enter: want a number above 0, up to 1, have 0\n" +
+			"f.yaml:1:20: decide.stay: want a number from 0 to 1, have 1.1\nf.yaml:1:31: decide.smoothing: want a number from 0 to 0.99, have 1"},
+		{"quoted score", "decide: {enter: '0.5'}\n", `f.yaml:1:10: decide.enter: want a number above 0, up to 1, have "0.5"`},
+		{"stay above enter", "decide: {stay: 0.7}\n", "f.yaml:1:10: decide.stay: want at most enter, which is 0.6, have 0.7"},
+		{"enter below stay", "decide: {enter: 0.3}\n", "f.yaml:1:10: decide.enter: want at least decide.stay, which is 0.4 unless it is given, have 0.3"},
+		{"times", "decide: {hold: 25h, cooldown: 5}\n", "f.yaml:1:10: decide.hold: want a duration from 0s to 24h0m0s, have 25h\n" +
+			"f.yaml:1:21: decide.cooldown: want a duration such as 500ms, 2s or 1m30s, have 5"},
+		{"confirm", "decide: {confirm: 3}\n", confirm + "3"}, {"confirm's order", "decide: {confirm: [5, 3]}\n", confirm + "[5, 3]"},
+		{"confirm's numbers", "decide: {confirm: [1, 101]}\n", confirm + "[1, 101]"}, {"confirm's length", "decide: {confirm: [1, 2, 3, 4, 5]}\n", confirm + "[1, 2, 3, 4, …]"},
+		{"confirm with an alias", "name: &a x\ndecide: {confirm: [*a, 1]}\n", strings.Replace(confirm, ":1:", ":2:", 1) + "[a tag or an alias, 1]"},
+		{"unknown", "decide: {unknown: maybe}\n", `f.yaml:1:10: decide.unknown: want auto, off or the keys score and margin, have "maybe"`},
+		{"unknown without keys", "decide: {unknown: {}}\n", "f.yaml:1:10: decide.unknown: want the keys score and margin below it, or one of them, have none"},
+		{"unknown's keys", "decide:\n  unknown:\n    score: 2\n    margn: 0.1\n", "f.yaml:3:5: decide.unknown.score: want a number from 0 to 1, have 2\n" +
+			"f.yaml:4:5: decide.unknown.margn: unknown key; did you mean decide.unknown.margin?"},
+
+		{"labels as a list", "decide: {labels: [cat]}\n", "f.yaml:1:10: decide.labels: want labels as keys below it, have a list"},
+		{"labels", "decide:\n  labels:\n    tabby cat: 2\n    'a: \"b\"': maybe\n    281: {enter: 0, leave: 1}\n    7: {}\n    8:\n",
+			"f.yaml:3:5: decide.labels[\"tabby cat\"]: want a score above 0, up to 1, or allow, deny, or the keys enter, stay and allow, have 2\n" +
+				"f.yaml:4:5: decide.labels[\"a: \\\"b\\\"\"]: want a score above 0, up to 1, or allow, deny, or the keys enter, stay and allow, have \"maybe\"\n" +
+				"f.yaml:5:11: decide.labels[\"281\"].enter: want a number above 0, up to 1, have 0\nf.yaml:5:21: decide.labels[\"281\"].leave: unknown key\n" +
+				"f.yaml:6:5: decide.labels[\"7\"]: want the keys enter, stay or allow below it, have none\n" +
+				"f.yaml:7:5: decide.labels[\"8\"]: want a score above 0, up to 1, or allow, deny, or the keys enter, stay and allow, have no value"},
+		{"label twice", "decide:\n  labels: {cat: 1,\n    \"cat\": 0.5}\n", "f.yaml:3:5: decide.labels[\"cat\"]: want it once, have it on line 2 already"},
+		{"odd labels", "decide: {labels: {\"\": 1, \"a\\nb\": 1, <<: 1, *x : 1, ~: 1}}\n", "f.yaml:1:19: decide.labels: want a label of 1 to 256 bytes, have 0\n" +
+			"f.yaml:1:26: decide.labels: want one line of text, have a line end or another control character in it\nf.yaml:1:37: decide.labels: want the keys themselves, have a merge\n" +
+			"f.yaml:1:44: decide.labels: want text as a key, have something else\nf.yaml:1:52: decide.labels: want text as a key, have something else"},
+		{"long label", "decide: {labels: {" + strings.Repeat("x", 257) + ": 1}}\n", "f.yaml:1:19: decide.labels: want a label of 1 to 256 bytes, have 257"},
+		{"unknown alias", "decide: {labels: {cat: *x}}\n", "f.yaml:1:19: decide.labels[\"cat\"]: want a name that was given with & before, have another behind *"},
+		{"label's stay", "decide: {labels: {cat: {enter: 0.5, stay: 0.6}, dog: {stay: 0.7}, cow: 0.2}}\n", "f.yaml:1:37: decide.labels[\"cat\"].stay: want at most enter, which is 0.5, have 0.6\n" +
+			"f.yaml:1:55: decide.labels[\"dog\"].stay: want at most enter, which is 0.6, have 0.7"},
+
+		{"groups", "decide: {groups: {pets: cat, all: [], b: [[1], \"\"]}}\n", "f.yaml:1:19: decide.groups[\"pets\"]: want a list of texts, have text\n" +
+			"f.yaml:1:30: decide.groups[\"all\"]: want a list of labels, have an empty one\nf.yaml:1:39: decide.groups[\"b\"]: want text, have a list"},
+		{"groups' names", "decide: {groups: {7: [cat], none: [dog]}}\n", "f.yaml:1:19: decide.groups[\"7\"]: want a name that isn't a number: numbers are indices\n" +
+			"f.yaml:1:29: decide.groups[\"none\"]: want another name: this one says that no label is shown"},
+
+		{"schedule", "decide: {schedule: {from: x}}\n", "f.yaml:1:10: decide.schedule: want a list of periods, each with from and to, have keys"},
+		{"no periods", "decide: {schedule: [1, a, [], 1s]}\n", "f.yaml:1:21: decide.schedule[0]: want keys such as from and to, have text\nf.yaml:1:24: decide.schedule[1]: want keys such as from and to, have text\n" +
+			"f.yaml:1:27: decide.schedule[2]: want keys such as from and to, have a list\nf.yaml:1:31: decide.schedule[3]: want keys such as from and to, have text"},
+		{"period", "decide:\n  schedule:\n  - {form: 22:00, to: 6:00, days: [mon, tues], enter: 2}\n  - {from: 24:00, to: 24:00, days: [mon, mon], of: true}\n  - {}\n",
+			"f.yaml:3:5: decide.schedule[0]: want the key from, have none\n" +
+				"f.yaml:3:6: decide.schedule[0].form: unknown key; did you mean decide.schedule[0].from?\nf.yaml:3:19: decide.schedule[0].to: want a time from 00:00 to 24:00, have \"6:00\"\n" +
+				"f.yaml:3:29: decide.schedule[0].days: want mon, tue, wed, thu, fri, sat or sun, have \"tues\"\nf.yaml:3:48: decide.schedule[0].enter: want a number above 0, up to 1, have 2\n" +
+				"f.yaml:4:6: decide.schedule[1].from: want a time from 00:00 to 23:59, have \"24:00\"\n" +
+				"f.yaml:4:30: decide.schedule[1].days: want each day once, have mon twice\nf.yaml:4:48: decide.schedule[1].of: unknown key; did you mean decide.schedule[1].off?\n" +
+				"f.yaml:5:5: decide.schedule[2]: want the key from, have none\nf.yaml:5:5: decide.schedule[2]: want the key to, have none"},
+		{"period of nothing", "decide: {schedule: [{from: 06:00, to: 06:00}]}\n", "f.yaml:1:35: decide.schedule[0].to: want another time than from, which is 06:00; a whole day is from 00:00 to 24:00"},
+		{"period off", "decide: {schedule: [{from: 06:00, to: 07:00, off: true, enter: 1}]}\n", "f.yaml:1:57: decide.schedule[0].enter: want this or off: true, have both"},
+		{"period's labels", "decide:\n  schedule:\n  - from: 06:00\n    to: 07:00\n    labels:\n      cat: {stay: 0.9}\n      dog: maybe\n",
+			"f.yaml:7:7: decide.schedule[0].labels[\"dog\"]: want a score above 0, up to 1, or allow, deny, or the keys enter, stay and allow, have \"maybe\""},
+		{"period's stay", "decide:\n  schedule:\n  - {from: 06:00, to: 07:00, stay: 0.7, labels: {cat: {stay: 0.9}}}\n",
+			"f.yaml:3:30: decide.schedule[0].stay: want at most enter, which is 0.6, have 0.7\nf.yaml:3:56: decide.schedule[0].labels[\"cat\"].stay: want at most enter, which is 0.6, have 0.9"},
+	})
 }
 
 func TestConfigVariableErrors(t *testing.T) {
@@ -146,7 +270,14 @@ func TestConfigVariableErrors(t *testing.T) {
 		{"section", "SIGHTD_SOURCES=x", "SIGHTD_SOURCES: unknown variable"},
 		{"no value", "SIGHTD_MQTT_QOS", `SIGHTD_MQTT_QOS: mqtt.qos: want 0 or 1, have ""`},
 		{"wrong type", "SIGHTD_MQTT_QOS=high", `SIGHTD_MQTT_QOS: mqtt.qos: want 0 or 1, have "high"`},
-		{"later", "SIGHTD_SNAPSHOTS_ENABLED=true", "SIGHTD_SNAPSHOTS_ENABLED: snapshots.enabled: true is not supported by this version; leave it at false"},
+		{"later", "SIGHTD_HTTP_LISTEN=:80", `SIGHTD_HTTP_LISTEN: http.listen: a value is not supported by this version; leave it at ""`},
+		{"list", "SIGHTD_DECIDE_CONFIRM=3,5", `SIGHTD_DECIDE_CONFIRM: decide.confirm: want [k, n] such as [3, 5], k of the last n pictures, with 1 <= k <= n <= 100, have "3,5"`},
+		{"keys", "SIGHTD_DECIDE_LABELS={cat: 2, dog: {leave: 1}, cat: 1}", "SIGHTD_DECIDE_LABELS: decide.labels[\"cat\"]: want a score above 0, up to 1, or allow, deny, or the keys enter, stay and allow, have 2\n" +
+			"SIGHTD_DECIDE_LABELS: decide.labels[\"dog\"].leave: unknown key\nSIGHTD_DECIDE_LABELS: decide.labels[\"cat\"]: want it once, have it twice"},
+		{"no YAML", "SIGHTD_DECIDE_LABELS={cat: ", "SIGHTD_DECIDE_LABELS: decide.labels: want YAML: could not find map value"},
+		{"text for keys", "SIGHTD_DECIDE_GROUPS=pets", "SIGHTD_DECIDE_GROUPS: decide.groups: want groups as keys below it, have text"},
+		{"no number", "SIGHTD_DECIDE_ENTER=", `SIGHTD_DECIDE_ENTER: decide.enter: want a number above 0, up to 1, have ""`},
+		{"source", "SIGHTD_SOURCES_0_URL=x", "SIGHTD_SOURCES_0_URL: unknown variable"},
 		{"odd characters", "SIGHTD_A\nB=x", "SIGHTD_A…: unknown variable"},
 		{"password", "SIGHTD_MQTT_PASSWORD=hunter2", "SIGHTD_MQTT_PASSWORD: mqtt.password: want mqtt.user with it: MQTT has no password without a user"},
 	}

@@ -3,12 +3,11 @@ package daemon
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
-
-	"sightd/camera"
 )
 
 // configKey is a key of the configuration: where it stands and what takes its value.
@@ -23,7 +22,7 @@ type configSetter func(configValue) error
 // configKeys is every key but those of a source, each bound to its place in c. The keys that this version doesn't
 // honour have onlyDefault.
 func configKeys(c *Config) []configKey {
-	return []configKey{
+	return append(decideKeys(&c.Decide), []configKey{
 		{"version", setWhole(&c.Version, 1, 1)},
 		{"name", setText(&c.Name, orEmpty(checkBoardName))},
 		{"state_dir", setText(&c.StateDir, checkNotEmpty)},
@@ -49,62 +48,16 @@ func configKeys(c *Config) []configKey {
 		{"mqtt.max_payload_kb", setWhole(&c.MQTT.MaxPayloadKB, 4, 16384)},
 		{"mqtt.fleet", setText(&c.MQTT.Fleet, orEmpty(checkName))},
 
-		{"decide.top", setWhole(&c.Decide.Top, 1, 100)},
-		{"decide.enter", onlyDefault("0.6")},
-		{"decide.stay", onlyDefault("0.4")},
-		{"decide.confirm", onlyDefault("[3, 5]")},
-		{"decide.hold", onlyDefault("10s")},
-		{"decide.cooldown", onlyDefault("15s")},
-		{"decide.smoothing", onlyDefault("0.5")},
-		{"decide.unknown", onlyDefault("auto")},
-		{"decide.labels", onlyDefault("{}")},
-		{"decide.groups", onlyDefault("{}")},
-		{"decide.schedule", onlyDefault("[]")},
-
-		{"snapshots.enabled", onlyDefault("false")},
-		{"snapshots.max_mb", onlyDefault("200")},
+		{"snapshots.enabled", setBool(&c.Snapshots.Enabled)},
+		{"snapshots.max_mb", setWhole(&c.Snapshots.MaxMB, 1, 1<<20)},
 		{"snapshots.mqtt", setBool(&c.Snapshots.MQTT)},
-		{"privacy", onlyDefault("full")},
+		{"privacy", setOneOf(&c.Privacy, PrivacyFull, PrivacyLabelsOnly)},
 		{"limits.max_pixels", setWhole(&c.Limits.MaxPixels, 1, 200_000_000)},
 		{"limits.max_file_mb", setWhole(&c.Limits.MaxFileMB, 1, 1024)},
 		{"http.listen", onlyDefault("")},
 		{"log.level", setOneOf(&c.Log.Level, "debug", "info", "warn", "error")},
 		{"log.format", setOneOf(&c.Log.Format, "text", "json")},
-	}
-}
-
-// sourceKeys is every key of a source, each bound to its place in s.
-func sourceKeys(s *SourceConfig) []configKey {
-	return []configKey{
-		{"name", setText(&s.Name, checkSourceName)},
-		{"type", later(setOneOf(&s.Type, "folder"), "use folder", "v4l2", "rpicam", "url", "gstreamer", "replay")},
-		{"path", setText(&s.Path, checkNotEmpty)},
-		{"recursive", setBool(&s.Recursive)},
-		{"settle", setDuration(&s.Settle, 0, time.Hour)},
-		{"poll", setPoll(&s.Poll)},
-		{"after", setOneOf(&s.After, "move", "keep", "delete")},
-		{"resize", setOneOf(&s.Resize, "squash", "crop", "letterbox")},
-		{"ignore", setTexts(&s.Ignore, 64, camera.CheckIgnore)},
-		{"results", setBool(&s.Results)},
-		{"done.max_mb", setWhole(&s.Done.MaxMB, 0, 1<<20)},
-		{"done.max_files", setFiles(&s.Done.MaxFiles)},
-		{"failed.max_mb", setWhole(&s.Failed.MaxMB, 0, 1<<20)},
-		{"failed.max_files", setFiles(&s.Failed.MaxFiles)},
-
-		// Of cameras, streams and recordings. A URL or a pipeline may have a password in it: see onlyDefault.
-		{"device", onlyDefault("")},
-		{"url", onlyDefault("")},
-		{"pipeline", onlyDefault("")},
-		{"size", onlyDefault("640x480")},
-		{"fps", onlyDefault("15")},
-		{"fourcc", onlyDefault("MJPG")},
-		{"interval", onlyDefault("0s")},
-		{"crop", onlyDefault("[0, 0, 1, 1]")},
-		{"rotate", onlyDefault("0")},
-		{"motion", onlyDefault("auto")},
-		{"stall", onlyDefault("5s")},
-		{"loop", onlyDefault("false")},
-	}
+	}...)
 }
 
 // maxConfigText is the most bytes that a text may have: Linux's PATH_MAX, and more than any name or password needs.
@@ -171,15 +124,17 @@ func setWhole(dst *int, lo, hi int) configSetter {
 	}
 }
 
-// setFiles takes a limit of files: 0 for none, or room for a picture with its result and its reason.
-func setFiles(dst *int) configSetter {
-	const least, most = 3, 10_000_000
+// decimal is a number as people write it: no hexadecimal one, and neither infinity nor what is none.
+var decimal = regexp.MustCompile(`^[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?$`)
+
+// setNumber takes a decimal number from lo to hi.
+func setNumber(dst *float64, lo, hi float64) configSetter {
 	return func(v configValue) error {
-		var n int
-		if err := setWhole(&n, 0, most)(v); err != nil || n > 0 && n < least {
-			return fmt.Errorf("want 0 or a whole number from %d to %d, have %s", least, most, v)
+		n, err := strconv.ParseFloat(v.text, 64)
+		if v.kind != plainValue || !decimal.MatchString(v.text) || err != nil || n < lo || n > hi {
+			return fmt.Errorf("want a number from %v to %v, have %s", lo, hi, v)
 		}
-		*dst = n
+		*dst = n + 0 // no negative zero
 		return nil
 	}
 }
@@ -208,18 +163,6 @@ func setBool(dst *bool) configSetter {
 		}
 		*dst = yes
 		return nil
-	}
-}
-
-// setPoll takes auto, on and off; true and false too, as YAML 1.1 reads a plain on and off as those.
-func setPoll(dst *string) configSetter {
-	set := setOneOf(dst, "auto", "on", "off")
-	return func(v configValue) error {
-		if yes, known := v.boolean(); known {
-			*dst = map[bool]string{true: "on", false: "off"}[yes]
-			return nil
-		}
-		return set(v)
 	}
 }
 

@@ -19,13 +19,13 @@ import (
 
 // What a file may cost. The parser keeps a path for every level of nesting and copies a mapping for each of its keys,
 // so its time and memory grow with the squares of depth and size: without these bounds a file of 64 KiB takes 19 s and
-// 6 GB. A configuration of 64 sources with every key and its comments stays below all of them.
+// 6 GB. A configuration of 64 sources with every key and its comments, or of 1000 labels with all of theirs, stays below all of them.
 const (
-	maxConfigBytes  = 128 << 10
-	maxConfigTokens = 8192 // without comments
-	maxConfigDepth  = 16   // of brackets within brackets
-	maxConfigColumn = 80   // of a "-" or "?", each of which indents what follows
-	maxConfigSource = 64   // sources; it bounds what aliases can repeat, too
+	maxConfigBytes  = 192 << 10
+	maxConfigTokens = 16384 // without comments
+	maxConfigDepth  = 16    // of brackets within brackets
+	maxConfigColumn = 80    // of a "-" or "?", each of which indents what follows
+	maxConfigSource = 64    // sources; it bounds what aliases can repeat, too
 )
 
 // configKind is how a value is written.
@@ -45,6 +45,11 @@ type configValue struct {
 	kind  configKind
 	text  string
 	items []configValue // of a list
+
+	// For what has values below it: who reads, what, and at which key. A variable has no node.
+	in   *configReader
+	node ast.Node
+	key  string
 }
 
 // String shows the value: numbers, durations and booleans as they are, other text in quotes.
@@ -107,7 +112,7 @@ func (r *configReader) readYAML(data []byte) {
 	switch n := root.(type) {
 	case nil, *ast.NullNode: // only comments, or nothing at all
 	case *ast.MappingNode:
-		r.readMapping(n, "", "", configKeys(&r.config))
+		r.readMapping(n, keyTable{keys: configKeys(&r.config)}, "")
 	default:
 		r.faults = append(r.faults, configFault{place: placeOf(n), text: "want keys with values, such as \"version: 1\", have something else"})
 	}
@@ -187,19 +192,18 @@ func tooLarge(tokens token.Tokens) (*token.Token, string) {
 	return nil, ""
 }
 
-// readMapping hands each value of n to its key. Paths in keys, and path, begin at the table's root; prefix is what
-// stands before them in the file.
-func (r *configReader) readMapping(n *ast.MappingNode, prefix, path string, keys []configKey) {
+// readMapping hands each value of n to its key. Paths in the table, and path, begin at the table's root.
+func (r *configReader) readMapping(n *ast.MappingNode, t keyTable, path string) {
 	seen := map[string]configPlace{}
 	for _, entry := range n.Values {
-		name, place := keyText(entry.Key), placeOf(entry.Key)
+		name, place := keyText(entry.Key), r.placeOf(entry.Key)
 		full := path + name
-		shown := prefix + path + shownKey(name)
+		shown := t.prefix + path + shownKey(name)
 		fault := func(err error) {
 			r.faults = append(r.faults, configFault{place: place, key: shown, text: err.Error()})
 		}
 		if first, twice := seen[name]; twice {
-			fault(fmt.Errorf("want it once, have it on line %d already", first.line))
+			fault(once(first))
 			continue
 		}
 		seen[name] = place
@@ -208,83 +212,42 @@ func (r *configReader) readMapping(n *ast.MappingNode, prefix, path string, keys
 			fault(err)
 			continue
 		}
-		i := slices.IndexFunc(keys, func(k configKey) bool { return k.path == full })
 		switch {
 		case entry.Key.Type() == ast.MergeKeyType:
 			fault(errors.New("want the keys themselves, have a merge"))
 		case strings.Contains(name, "."):
 			fault(errors.New("unknown key; a dot stands for keys below others, indented on lines of their own"))
-		case i >= 0:
-			r.places[shown] = place
-			if err := keys[i].set(r.value(value)); err != nil {
-				fault(err)
-			}
-		case prefix == "" && full == "sources":
+		case t.prefix == "" && full == "sources":
 			r.places[shown] = place
 			if err := r.readSources(value); err != nil {
 				fault(err)
 			}
-		case slices.ContainsFunc(keys, func(k configKey) bool { return strings.HasPrefix(k.path, full+".") }):
-			if m, ok := value.(*ast.MappingNode); ok {
-				r.readMapping(m, prefix, full+".", keys)
-			} else if _, empty := value.(*ast.NullNode); !empty {
-				fault(fmt.Errorf("want keys below it, have %s", r.value(value).kind))
-			}
+		case !t.has(full):
+			fault(t.unknown(strings.TrimSuffix(path+shownKey(name), "…")))
+		case !t.fits(full):
+			fault(t.foreign(full))
 		default:
-			fault(unknownKey(prefix, strings.TrimSuffix(path+shownKey(name), "…"), keys))
+			if err := r.readKey(value, t, full, place); err != nil {
+				fault(err)
+			}
 		}
 	}
 }
 
-// readSources replaces the default sources by those of a file.
-func (r *configReader) readSources(n ast.Node) error {
-	list, ok := n.(*ast.SequenceNode)
-	if !ok {
-		return fmt.Errorf("want a list, have %s", r.value(n).kind)
+// readKey hands a value to its key, or what is below it to the keys there.
+func (r *configReader) readKey(value ast.Node, t keyTable, full string, place configPlace) error {
+	if i := slices.IndexFunc(t.keys, func(k configKey) bool { return k.path == full }); i >= 0 {
+		v := r.value(value)
+		v.key = t.prefix + full
+		r.places[v.key] = place
+		return t.keys[i].set(v)
 	}
-	if len(list.Values) == 0 || len(list.Values) > maxConfigSource {
-		return fmt.Errorf("want 1 to %d sources, have %d", maxConfigSource, len(list.Values))
-	}
-	r.config.Sources = nil
-	names := map[string]int{}
-	for i, item := range list.Values {
-		s := defaultSource()
-		r.readSource(&s, item, fmt.Sprintf("sources[%d]", i))
-		if first, twice := names[s.Name]; twice && s.Name != "" {
-			r.fault(fmt.Sprintf("sources[%d].name", i), fmt.Errorf("want a name of its own, have that of sources[%d]", first))
-		} else {
-			names[s.Name] = i
-		}
-		r.config.Sources = append(r.config.Sources, s)
+	if m, ok := value.(*ast.MappingNode); ok {
+		r.readMapping(m, t, full+".")
+	} else if _, empty := value.(*ast.NullNode); !empty {
+		return fmt.Errorf("want keys below it, have %s", r.value(value).kind)
 	}
 	return nil
-}
-
-// readSource fills s from one item of the list, which stands at path.
-func (r *configReader) readSource(s *SourceConfig, item ast.Node, path string) {
-	r.places[path] = placeOf(item)
-	value, err := r.resolve(item)
-	if err != nil {
-		r.fault(path, err)
-		return
-	}
-	n, ok := value.(*ast.MappingNode)
-	if !ok {
-		r.fault(path, fmt.Errorf("want keys such as name and path, have %s", r.value(value).kind))
-		return
-	}
-	before := len(r.faults)
-	r.readMapping(n, path+".", "", sourceKeys(s))
-	ofType := slices.IndexFunc(r.faults[before:], func(f configFault) bool { return f.key == path+".type" })
-	if ofType >= 0 { // the other keys belong to that other type
-		r.faults = append(r.faults[:before], r.faults[before+ofType])
-		return
-	}
-	for _, name := range []string{"name", "path"} {
-		if _, given := r.places[path+"."+name]; !given {
-			r.fault(path, fmt.Errorf("want the key %s, have none", name))
-		}
-	}
 }
 
 // resolve gives what an anchor (&x) or an alias (*x) stands for. An alias never stands for another, so that nothing
@@ -309,6 +272,32 @@ func (r *configReader) resolve(n ast.Node) (ast.Node, error) {
 
 // value reads a resolved node.
 func (r *configReader) value(n ast.Node) configValue {
+	v := valueOf(n)
+	v.in, v.node = r, n
+	if list, ok := n.(*ast.SequenceNode); ok {
+		r.addItems(&v, list)
+	}
+	return v
+}
+
+// addItems reads the items of a list.
+func (r *configReader) addItems(v *configValue, list *ast.SequenceNode) {
+	const shown = 4
+	var texts []string
+	for _, item := range list.Values {
+		v.items = append(v.items, r.value(item))
+		if len(texts) < shown {
+			texts = append(texts, v.items[len(texts)].String())
+		}
+	}
+	if len(v.items) > shown {
+		texts = append(texts, "…")
+	}
+	v.text = "[" + strings.Join(texts, ", ") + "]"
+}
+
+// valueOf reads a resolved node, of a list that it is one.
+func valueOf(n ast.Node) configValue {
 	switch n := n.(type) {
 	case *ast.NullNode:
 		return configValue{kind: noValue}
@@ -318,20 +307,7 @@ func (r *configReader) value(n ast.Node) configValue {
 		}
 		return configValue{kind: mappingValue, text: "{…}"}
 	case *ast.SequenceNode:
-		const shown = 4
-		v := configValue{kind: listValue}
-		var texts []string
-		for _, item := range n.Values {
-			v.items = append(v.items, r.value(item))
-			if len(texts) < shown {
-				texts = append(texts, v.items[len(texts)].String())
-			}
-		}
-		if len(v.items) > shown {
-			texts = append(texts, "…")
-		}
-		v.text = "[" + strings.Join(texts, ", ") + "]"
-		return v
+		return configValue{kind: listValue}
 	case *ast.LiteralNode:
 		return configValue{kind: quotedValue, text: n.Value.Value}
 	case *ast.StringNode:

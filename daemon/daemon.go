@@ -1,10 +1,9 @@
-// Package daemon is sightd as a service: it knows the whole path of a picture, from the watched folder to the MQTT broker, and
-// starts, connects and stops its parts. It holds the configuration too, and the Engine, the model with its preprocessing, which
-// sightd's other commands run as well.
+// Package daemon is sightd as a service: it knows the whole path of a picture, from the watched folder or the camera to the MQTT
+// broker, and starts, connects and stops its parts. It holds the configuration too, and the Engine, the model with its
+// preprocessing, which sightd's other commands run as well, and Replay, which decides on a recording as the daemon does on a camera.
 //
-// A picture's way is Daemon.step, in step.go: start reading there.
-//
-// This version has folders and requests as sources. It doesn't watch cameras.
+// A picture's way is Daemon.step, in step.go: start reading there. What a live source's pictures go through before and after it is
+// in watch.go.
 package daemon
 
 import (
@@ -21,6 +20,7 @@ import (
 
 	"sightd/camera"
 	"sightd/camera/picture"
+	"sightd/daemon/album"
 	"sightd/inference"
 	"sightd/publish"
 	"sightd/publish/outbox"
@@ -55,7 +55,13 @@ type Daemon struct {
 	client  *publish.Client
 	sources []*source
 	pace    pace
+	steps   pace // of live sources, in milliseconds of all that is done for a picture
+	heat    heat
+	album   *album.Album  // of snapshots; nil: none are kept
 	look    chan struct{} // has report look at the sources
+	flights chan struct{} // holds a token for each of the folders' pictures that is on its way
+	sitting chan struct{} // holds a token for each snapshot that is waited for
+	waiting sync.WaitGroup
 
 	saving    sync.Mutex
 	announced []string // topics
@@ -69,7 +75,7 @@ func Run(ctx context.Context, config Config, opts Options) (err error) {
 	if err != nil {
 		return err
 	}
-	d := &Daemon{config: config, opts: opts, log: opts.Log, now: time.Now, look: make(chan struct{}, 1)}
+	d := &Daemon{config: config, opts: opts, log: opts.Log, now: time.Now, look: make(chan struct{}, 1), flights: make(chan struct{}, inFlight), sitting: make(chan struct{}, heldRequests)}
 	d.started = d.now()
 	defer func() { err = errors.Join(err, d.close()) }()
 	if err := d.openEngine(); err != nil {
@@ -85,6 +91,9 @@ func Run(ctx context.Context, config Config, opts Options) (err error) {
 	if err := d.openOutbox(); err != nil {
 		return err
 	}
+	if err := d.openAlbum(); err != nil {
+		return err
+	}
 	before := d.restore()
 	if err := d.openSources(before); err != nil {
 		return err
@@ -97,12 +106,15 @@ func Run(ctx context.Context, config Config, opts Options) (err error) {
 		return err
 	}
 	if d.opts.Sample {
-		if err := dropSamples(d.config.Sources[0].Path); err != nil {
+		if err := dropSamples(d.firstFolder()); err != nil {
 			return err
 		}
 	}
-	d.log.Info("ready: drop pictures into the folder, see the labels with the command", "folder", d.config.Sources[0].Path,
-		"command", watchCommand(url, d.config.base()))
+	if folder := d.firstFolder(); folder != "" {
+		d.log.Info("ready: drop pictures into the folder, see the labels with the command", "folder", folder, "command", watchCommand(url, d.config.base()))
+	} else {
+		d.log.Info("ready: see the labels with the command", "command", watchCommand(url, d.config.base()))
+	}
 	if d.opts.Ready != nil {
 		d.opts.Ready(url)
 	}
@@ -131,8 +143,11 @@ func (d *Daemon) openEngine() error {
 	return nil
 }
 
-func (d *Daemon) limits() picture.Limits {
-	return picture.Limits{MaxPixels: d.config.Limits.MaxPixels, MaxBytes: int64(d.config.Limits.MaxFileMB) << 20}
+func (d *Daemon) limits() picture.Limits { return d.config.Limits.picture() }
+
+// picture are the limits that package picture understands.
+func (c LimitsConfig) picture() picture.Limits {
+	return picture.Limits{MaxPixels: c.MaxPixels, MaxBytes: int64(c.MaxFileMB) << 20}
 }
 
 // openBroker opens the embedded broker, where no other is configured, and gives the URL to publish to.
@@ -181,9 +196,7 @@ func (d *Daemon) info() publish.Info {
 func (d *Daemon) maxPayload() int { return d.config.maxPayload() }
 
 // model is what events name as their model.
-func (d *Daemon) model() publish.Model {
-	return publish.Model{Name: d.engine.Name, SHA256: d.engine.SHA256, Delegate: string(d.engine.Delegation().Delegate)}
-}
+func (d *Daemon) model() publish.Model { return d.engine.Model() }
 
 // openOutbox opens what keeps events until the broker has them.
 func (d *Daemon) openOutbox() (err error) {
@@ -196,7 +209,17 @@ func (d *Daemon) openOutbox() (err error) {
 	return err
 }
 
-// openSources begins to watch all folders, switched as they were before.
+// firstFolder is the path of the first folder among the sources, "" where there is none.
+func (d *Daemon) firstFolder() string {
+	for _, s := range d.sources {
+		if s.folder != nil {
+			return s.config.Path
+		}
+	}
+	return ""
+}
+
+// openSources begins to watch all sources, switched as they were before.
 func (d *Daemon) openSources(before saved) error {
 	for _, c := range d.config.Sources {
 		s, err := d.openSource(c, before.Sources[c.Name])
@@ -251,7 +274,7 @@ func (d *Daemon) closeClient() error {
 func (d *Daemon) close() error {
 	var errs []error
 	for _, s := range d.sources {
-		errs = append(errs, s.folder.Close())
+		errs = append(errs, s.close())
 	}
 	if d.outbox != nil {
 		errs = append(errs, d.outbox.Close())

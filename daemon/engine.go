@@ -16,6 +16,7 @@ import (
 	"sightd/inference/tflite"
 	"sightd/models"
 	"sightd/preprocess"
+	"sightd/publish"
 )
 
 // EngineOptions say which model to run and how.
@@ -34,15 +35,27 @@ type Engine struct {
 	Labels []string
 	Proven int // number of golden inputs that it was proven on; 0 for a model without a card
 
-	run    *tflite.Classifier
-	resize map[preprocess.Resize]*preprocess.Transform
-	input  preprocess.Input
-	scores []float32
-	top    []decide.Score
+	// Temperature makes the scores honest: see models.Temperature. 1 where the card has none, and where it has one below 1, by which
+	// labels of training pictures make a model too sure of itself.
+	Temperature float64
+
+	run        *tflite.Classifier
+	transforms map[View]*preprocess.Transform
+	input      preprocess.Input
+	scores     []float32
+	top        []decide.Score
 }
 
-// Result is what the model says of a picture. Top belongs to the Engine and is valid until its next call.
+// View says which part of a picture the network sees, and how that comes to have the input's shape. The zero value is the whole
+// picture, squashed.
+type View struct {
+	Resize preprocess.Resize // "": squash
+	Crop   preprocess.Crop   // the zero value: all of it
+}
+
+// Result is what the model says of a picture. Its slices belong to the Engine and are valid until its next call.
 type Result struct {
+	Scores  []float32      // of all classes, as the model puts them out
 	Top     []decide.Score // best first
 	InferMS float64        // milliseconds of Invoke
 }
@@ -62,12 +75,16 @@ func OpenEngine(o EngineOptions) (*Engine, error) {
 		return nil, fmt.Errorf("open model %s: %w", modelName(o.Model), err)
 	}
 	e := &Engine{
-		run:    run,
-		resize: map[preprocess.Resize]*preprocess.Transform{},
-		input:  inputOf(run.Spec().Input, file),
-		scores: make([]float32, run.Spec().NumClasses()),
+		run:        run,
+		transforms: map[View]*preprocess.Transform{},
+		input:      inputOf(run.Spec().Input, file),
+		scores:     make([]float32, run.Spec().NumClasses()),
 	}
 	e.top = make([]decide.Score, min(max(o.Top, 1), len(e.scores)))
+	e.Temperature = 1
+	if card != nil && card.Temperature != nil {
+		e.Temperature = max(1, card.Temperature.Value)
+	}
 	if card != nil {
 		e.Name, e.SHA256 = card.Name, card.File.SHA256 // ReadModel has compared it with the file's
 	} else {
@@ -197,10 +214,14 @@ func (e *Engine) prove(card *models.Card) error {
 	return err
 }
 
-// Classify prepares the frame, runs the network and sorts its scores. A resize of "" is squash. It allocates nothing on the
-// Go heap once each resize was used.
+// Classify is ClassifyView of the whole picture.
 func (e *Engine) Classify(f camera.Frame, resize preprocess.Resize) (Result, error) {
-	t, err := e.transform(resize)
+	return e.ClassifyView(f, View{Resize: resize})
+}
+
+// ClassifyView prepares the frame, runs the network and sorts its scores. It allocates nothing on the Go heap once each view was used.
+func (e *Engine) ClassifyView(f camera.Frame, view View) (Result, error) {
+	t, err := e.transform(view)
 	if err != nil {
 		return Result{}, err
 	}
@@ -216,23 +237,31 @@ func (e *Engine) Classify(f camera.Frame, resize preprocess.Resize) (Result, err
 		return Result{}, err
 	}
 	n := decide.Top(e.top, e.scores, e.Labels)
-	return Result{Top: e.top[:n], InferMS: math.Round(took.Seconds()*1e6) / 1e3}, nil
+	return Result{Scores: e.scores, Top: e.top[:n], InferMS: math.Round(took.Seconds()*1e6) / 1e3}, nil
 }
 
-// transform gives the preprocessing with a resize rule, made at its first use.
-func (e *Engine) transform(resize preprocess.Resize) (*preprocess.Transform, error) {
-	if resize == "" {
-		resize = preprocess.Squash
+// transform gives the preprocessing for a view, made at its first use.
+func (e *Engine) transform(view View) (*preprocess.Transform, error) {
+	if view.Resize == "" {
+		view.Resize = preprocess.Squash
 	}
-	if t := e.resize[resize]; t != nil {
+	if view.Crop == (preprocess.Crop{}) {
+		view.Crop = preprocess.Whole
+	}
+	if t := e.transforms[view]; t != nil {
 		return t, nil
 	}
-	t, err := preprocess.New(e.input, resize)
+	t, err := preprocess.NewCropped(e.input, view.Resize, view.Crop)
 	if err != nil {
 		return nil, err
 	}
-	e.resize[resize] = t
+	e.transforms[view] = t
 	return t, nil
+}
+
+// Model names the model as events do.
+func (e *Engine) Model() publish.Model {
+	return publish.Model{Name: e.Name, SHA256: e.SHA256, Delegate: string(e.Delegation().Delegate)}
 }
 
 // Delegation says what runs the model.
@@ -247,9 +276,9 @@ func (e *Engine) Spec() inference.Spec { return e.run.Spec() }
 // Close frees the model and the preprocessing.
 func (e *Engine) Close() error {
 	err := e.run.Close()
-	for _, t := range e.resize {
+	for _, t := range e.transforms {
 		err = errors.Join(err, t.Close())
 	}
-	clear(e.resize)
+	clear(e.transforms)
 	return err
 }

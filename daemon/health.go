@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -29,7 +30,7 @@ func (d *Daemon) report(ctx context.Context) {
 			d.log.Error("tell the bridge's health", "err", err)
 		}
 		for _, s := range d.sources {
-			if err := d.tellState(s); err != nil {
+			if err := d.tellAvailability(s); err != nil {
 				d.log.Error("tell a source's state", "source", s.config.Name, "err", err)
 			}
 		}
@@ -61,17 +62,14 @@ func (d *Daemon) health() publish.Health {
 		Time:     now,
 	}
 	h.FPS, h.Infer = d.pace.figures(now)
-	h.Checks = append(h.Checks, d.modelCheck(), outboxCheck(h.Outbox), d.diskCheck())
+	_, h.Step = d.steps.figures(now)
+	h.Checks = append(h.Checks, d.modelCheck(), outboxCheck(h.Outbox), d.diskCheck(), d.heatCheck())
 	for _, s := range d.sources {
-		stats := s.folder.Stats()
-		h.Sources = append(h.Sources, publish.SourceHealth{
-			Name: s.config.Name, Type: s.config.Type,
-			Seen: stats.Seen, Done: stats.Done, Refused: stats.Refused, Ignored: stats.Ignored, Errors: stats.Errors,
-			Pending: stats.Pending, Removed: stats.RemovedFiles, Problem: stats.Problem,
-		})
+		about := s.health(now)
+		h.Sources = append(h.Sources, about)
 		check := publish.Finding{Name: "source " + s.config.Name, Status: publish.CheckOK}
-		if stats.Problem != "" {
-			check.Status, check.Detail = publish.CheckWarn, stats.Problem
+		if about.Problem != "" {
+			check.Status, check.Detail = publish.CheckWarn, about.Problem
 		}
 		h.Checks = append(h.Checks, check)
 	}
@@ -85,6 +83,31 @@ func (d *Daemon) health() publish.Health {
 		}
 	}
 	return h
+}
+
+// health is how a source fares.
+func (s *source) health(now time.Time) publish.SourceHealth {
+	h := publish.SourceHealth{Name: s.config.Name, Type: s.config.Type}
+	if w := s.watcher; w != nil {
+		stats := w.live.Stats()
+		h.FPS, _ = w.rate.figures(now)
+		h.Seen, h.Dropped, h.Opened, h.Errors, h.Problem = stats.Seen, stats.Dropped, stats.Opened, stats.Failed, stats.Problem
+		h.Stale = stats.Stale + w.stale.Load()
+		h.Done, h.Refused, h.Unchanged = w.judged.Load(), w.refused.Load(), w.unchanged.Load()
+		return h
+	}
+	stats := s.folder.Stats()
+	h.Seen, h.Done, h.Refused, h.Ignored, h.Errors = stats.Seen, stats.Done, stats.Refused, stats.Ignored, stats.Errors
+	h.Pending, h.Removed, h.Problem = stats.Pending, stats.RemovedFiles, stats.Problem
+	return h
+}
+
+func (d *Daemon) heatCheck() publish.Finding {
+	c := publish.Finding{Name: "heat", Status: publish.CheckOK}
+	if factor, why := d.heat.slow(); factor > 1 {
+		c.Status, c.Detail = publish.CheckWarn, fmt.Sprintf("live sources are looked at %.1f times as seldom: %s", factor, why)
+	}
+	return c
 }
 
 func (d *Daemon) modelCheck() publish.Finding {

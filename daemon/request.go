@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/oklog/ulid/v2"
@@ -32,6 +33,7 @@ const (
 // no more, and goes on for a moment with what that has sent already: nobody else would get it until the next start.
 func (d *Daemon) takeRequests(ctx context.Context, taken chan<- *job) {
 	working, cancel := context.WithCancel(context.WithoutCancel(ctx)) // ends leaveTime after ctx: what is in hand then is answered
+	defer d.waiting.Wait()
 	defer cancel()
 	defer context.AfterFunc(ctx, func() { time.AfterFunc(leaveTime, cancel) })()
 	for ctx.Err() == nil {
@@ -85,10 +87,63 @@ func (d *Daemon) takeRequest(ctx context.Context, r *publish.IncomingRequest, ta
 		case <-ctx.Done():
 			r.Release()
 		}
+	case r.Command == publish.Explain:
+		err = d.explain(ctx, r)
+	case r.Command == publish.Snapshot:
+		select {
+		case d.sitting <- struct{}{}:
+			d.waiting.Go(func() {
+				defer func() { <-d.sitting }()
+				d.answered(r, d.answerSnapshot(ctx, r))
+			})
+		default:
+			err = r.AnswerError(ctx, fmt.Errorf("%d snapshots are waited for already", cap(d.sitting)))
+		}
 	default:
-		err = r.AnswerError(ctx, fmt.Errorf("want a request of %s or %s, have %q", publish.Classify, publish.HealthCheck, r.Command))
+		err = r.AnswerError(ctx, fmt.Errorf("want a request of %s, %s, %s or %s, have %q",
+			publish.Classify, publish.HealthCheck, publish.Explain, publish.Snapshot, r.Command))
 	}
 	d.answered(r, err)
+}
+
+// maxEntries bounds an explanation: by one more than is told, so that it says that it was cut.
+const maxEntries = publish.MaxEntries + 1
+
+// explain tells what became of a live source's pictures around a time.
+func (d *Daemon) explain(ctx context.Context, r *publish.IncomingRequest) error {
+	s, err := d.liveSource(r.Source)
+	if err != nil {
+		return r.AnswerError(ctx, err)
+	}
+	return r.AnswerExplain(ctx, s.watcher.ring.Around(r.At, r.Span, maxEntries))
+}
+
+// answerSnapshot waits for a picture of a live source.
+func (d *Daemon) answerSnapshot(ctx context.Context, r *publish.IncomingRequest) error {
+	p, err := d.portrait(ctx, r.Source)
+	if err != nil {
+		return r.AnswerError(ctx, err)
+	}
+	return r.AnswerSnapshot(ctx, p.at, p.jpeg)
+}
+
+// liveSource is the live source of that name.
+func (d *Daemon) liveSource(name string) (*source, error) {
+	var live []string
+	for _, s := range d.sources {
+		switch {
+		case s.watcher == nil && s.config.Name == name:
+			return nil, fmt.Errorf("source %s is a folder: want a live source", name)
+		case s.watcher != nil && s.config.Name == name:
+			return s, nil
+		case s.watcher != nil:
+			live = append(live, s.config.Name)
+		}
+	}
+	if len(live) == 0 {
+		return nil, fmt.Errorf("there is no source %q, and no live source at all", name)
+	}
+	return nil, fmt.Errorf("there is no source %q: want one of %s", name, strings.Join(live, ", "))
 }
 
 // answered tells of a request that could not be answered.
@@ -99,14 +154,14 @@ func (d *Daemon) answered(r *publish.IncomingRequest, err error) {
 }
 
 // decodeRequest reads the picture of a request, and begins its event.
-func (d *Daemon) decodeRequest(j *job) (camera.Frame, preprocess.Resize, error) {
+func (d *Daemon) decodeRequest(j *job) (camera.Frame, View, error) {
 	id, err := ulid.New(ulid.Timestamp(j.met), ulid.DefaultEntropy())
 	if err != nil {
-		return camera.Frame{}, "", fmt.Errorf("make an id: %w", err)
+		return camera.Frame{}, View{}, fmt.Errorf("make an id: %w", err)
 	}
 	j.event = decide.Event{ID: id.String(), Source: requestSource}
 	mat, _, err := d.decoder.Decode(j.request.Image)
-	return camera.Frame{Mat: mat, Time: j.met, Source: requestSource, ID: j.event.ID}, preprocess.Resize(j.request.Resize), err
+	return camera.Frame{Mat: mat, Time: j.met, Source: requestSource, ID: j.event.ID}, View{Resize: preprocess.Resize(j.request.Resize)}, err
 }
 
 // answer sends what was found out about a request's picture.

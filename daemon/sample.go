@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"image/png"
 	"net/url"
@@ -16,6 +17,9 @@ const sampleSize = 480
 
 // dropSamples puts the drawn golf ball and parachute into a folder, each whole at once.
 func dropSamples(folder string) error {
+	if folder == "" {
+		return errors.New("drop sample pictures: want a source that is a folder, have none")
+	}
 	for _, name := range []string{"golf_ball", "parachute"} {
 		data, err := SamplePNG(name)
 		if err != nil {

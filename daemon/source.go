@@ -12,10 +12,11 @@ import (
 	"sightd/publish"
 )
 
-// source is a watched folder, and what is said about it.
+// source is a watched folder or a live source, and what is said about it.
 type source struct {
-	config SourceConfig
-	folder *camera.Folder
+	config  SourceConfig
+	folder  *camera.Folder // of a folder
+	watcher *watcher       // of a live source
 
 	mu      sync.Mutex
 	state   publish.State
@@ -26,15 +27,22 @@ func newSource(c SourceConfig, saved savedSource) *source {
 	s := &source{config: c, changed: make(chan struct{})}
 	if saved.Last != nil {
 		s.state = *saved.Last
+		if c.Live() {
+			s.state.Best, s.state.Smoothed, s.state.Since = nil, 0, time.Time{} // nobody knows what has happened since
+		}
 	}
 	s.state.Enabled = !saved.Disabled
 	return s
 }
 
-// openSource begins to watch a folder.
+// openSource begins to watch a folder or a live source.
 func (d *Daemon) openSource(c SourceConfig, saved savedSource) (*source, error) {
 	s := newSource(c, saved)
 	var err error
+	if c.Live() {
+		s.watcher, err = d.openWatcher(s)
+		return s, err
+	}
 	s.folder, err = camera.OpenFolder(camera.FolderOptions{
 		Name: c.Name, Path: c.Path, Recursive: c.Recursive, Ignore: c.Ignore,
 		Settle: c.Settle, Poll: camera.Poll(c.Poll), After: camera.After(c.After),
@@ -100,6 +108,9 @@ func (s *source) enable(on bool) bool {
 	s.state.Enabled = on
 	close(s.changed)
 	s.changed = make(chan struct{})
+	if s.watcher != nil {
+		s.watcher.live.SetEnabled(on)
+	}
 	return true
 }
 
@@ -133,7 +144,7 @@ func (s *source) next(ctx context.Context) (*camera.Item, error) {
 	}
 }
 
-// judged takes an event into the state, and numbers it.
+// judged takes an event into the state, and numbers it. What a live source shows is said by its decisions: see shows.
 func (s *source) judged(e *decide.Event) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -149,23 +160,63 @@ func (s *source) judged(e *decide.Event) {
 	s.state.Best, s.state.Smoothed = &best, best.Score
 }
 
-// say returns the state to publish, with the folder's problem in it, and whether that problem has just come up.
-func (s *source) say(now time.Time) (publish.State, bool) {
-	problem := s.folder.Stats().Problem
+// shows takes what a live source shows into the state, and reports whether that is another label than before.
+func (s *source) shows(now decide.State) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	arisen := problem != "" && problem != s.state.Problem
+	before := s.state.Best
+	var best *decide.Score
+	if now.Label != decide.None {
+		best = &now.Score // of a copy: what was given away before isn't changed
+	}
+	s.state.Best, s.state.Smoothed, s.state.Since = best, now.Smoothed, now.Since
+	if best == nil || before == nil {
+		return (best == nil) != (before == nil)
+	}
+	return before.Label != best.Label || before.Index != best.Index
+}
+
+// problem says why nothing new comes from the source, "" where nothing is wrong.
+func (s *source) problem() string {
+	if s.watcher != nil {
+		return s.watcher.live.Stats().Problem
+	}
+	return s.folder.Stats().Problem
+}
+
+// say returns the state to publish, with the source's problem in it, and whether that has just come up. A live source that can't be
+// opened has one problem, whatever is said of each try.
+func (s *source) say(now time.Time) (publish.State, bool) {
+	problem := s.problem()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	arisen := problem != "" && problem != s.state.Problem && (s.watcher == nil || s.state.Problem == "")
 	s.state.Problem, s.state.Time = problem, now
 	return s.state, arisen
 }
 
-// tellAvailability publishes whether the source is switched on, with its state.
-func (d *Daemon) tellAvailability(s *source) error {
-	available := publish.Online
+// available is what is said of the source's availability.
+func (s *source) available() string {
 	if on, _ := s.enabled(); !on {
-		available = publish.Disabled
+		return publish.Disabled
 	}
-	if err := d.client.SetAvailability(s.config.Name, available); err != nil {
+	if s.watcher != nil && !s.watcher.live.Stats().Online {
+		return publish.Offline
+	}
+	return publish.Online
+}
+
+// close ends the source's goroutines, and what it has opened.
+func (s *source) close() error {
+	if s.watcher != nil {
+		return s.watcher.close()
+	}
+	return s.folder.Close()
+}
+
+// tellAvailability publishes whether the source is switched on and there, with its state.
+func (d *Daemon) tellAvailability(s *source) error {
+	if err := d.client.SetAvailability(s.config.Name, s.available()); err != nil {
 		return err
 	}
 	return d.tellState(s)

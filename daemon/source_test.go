@@ -19,7 +19,7 @@ func classified(index int, label string, at time.Time) *decide.Event {
 
 // TestSourceState follows what a source says over several pictures.
 func TestSourceState(t *testing.T) {
-	s := newSource(SourceConfig{Name: "inbox"}, savedSource{})
+	s := newSource(SourceConfig{Name: "inbox", Type: TypeFolder}, savedSource{})
 	for i, step := range []struct {
 		event *decide.Event
 		label string
@@ -43,7 +43,7 @@ func TestSourceState(t *testing.T) {
 
 func TestSourceStartsAsItWas(t *testing.T) {
 	last := publish.State{Best: &decide.Score{Label: "tench"}, Enabled: true, Seq: 7}
-	s := newSource(SourceConfig{Name: "inbox"}, savedSource{Disabled: true, Last: &last})
+	s := newSource(SourceConfig{Name: "inbox", Type: TypeFolder}, savedSource{Disabled: true, Last: &last})
 	if s.state.Enabled || s.state.Best.Label != "tench" {
 		t.Errorf("have %+v", s.state)
 	}
@@ -61,7 +61,7 @@ func TestSwitchedOffSourceWaits(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer folder.Close() // the test's own
-	s := newSource(SourceConfig{Name: "inbox"}, savedSource{Disabled: true})
+	s := newSource(SourceConfig{Name: "inbox", Type: TypeFolder}, savedSource{Disabled: true})
 	s.folder = folder
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()

@@ -17,30 +17,42 @@ import (
 	"sightd/publish"
 )
 
-// job is a picture on its way: a folder's, or that of a request.
+// job is a picture on its way: a folder's, a live source's, or that of a request.
 type job struct {
 	source  *source
-	item    *camera.Item
-	request *publish.IncomingRequest // then source and item are nil
-	met     time.Time                // when it was handed out
+	item    *camera.Item             // of a folder
+	watcher *watcher                 // of a live source, which waits for the answer
+	frame   camera.Frame             // of a live source: it is decoded already
+	request *publish.IncomingRequest // then source is nil
+	met     time.Time                // when it was handed out, or came from a camera
+	took    time.Duration            // to be judged
 	event   decide.Event
 	image   []byte // JPEG of it, where snapshots.mqtt says so
 }
 
-// errUnread is the error of a file that couldn't be read, or is another one by now: its folder looks at it again.
-var errUnread = errors.New("read picture")
+var (
+	// errUnread is the error of a file that couldn't be read, or is another one by now: its folder looks at it again.
+	errUnread = errors.New("read picture")
+
+	// errStale is the error of a live picture whose turn came too late for it to tell what is to be seen now.
+	errStale = errors.New("picture is stale")
+
+	// errStopped is what a live source is answered when nothing is judged any more.
+	errStopped = errors.New("pictures are judged no more")
+)
 
 // step says what a picture shows: decoded, prepared, classified. Start reading here. A picture that is refused gets an event
 // too; an error is errUnread, or a fault of the machine.
 func (d *Daemon) step(j *job) error {
-	frame, resize, err := d.decode(j)
+	begun := d.now()
+	frame, view, err := d.decode(j)
 	if err == nil {
 		var r Result
-		r, err = d.engine.Classify(frame, resize)
-		j.event.Kind, j.event.Top, j.event.InferMS = decide.Classified, append([]decide.Score(nil), r.Top...), r.InferMS
+		r, err = d.engine.ClassifyView(frame, view)
+		j.take(r)
 	}
-	if err == nil && d.config.Snapshots.MQTT && j.source != nil {
-		j.image, err = frame.Thumbnail()
+	if err == nil && d.config.Snapshots.MQTT && j.item != nil {
+		j.image, err = d.thumbnail(frame)
 	}
 	if refused := (*picture.RefusedError)(nil); errors.As(err, &refused) {
 		j.event.Kind, j.event.Error = decide.Refused, refused.Reason
@@ -48,17 +60,33 @@ func (d *Daemon) step(j *job) error {
 		return fmt.Errorf("classify %s of %s: %w", j.event.File, j.event.Source, err)
 	}
 	j.event.Time = d.now()
-	j.event.FrameAge = j.event.Time.Sub(j.met)
+	j.event.FrameAge, j.took = j.event.Time.Sub(j.met), j.event.Time.Sub(begun)
 	d.pace.add(j.event)
 	return nil
 }
 
-// decode reads the picture from its file or its request, and begins its event.
-func (d *Daemon) decode(j *job) (camera.Frame, preprocess.Resize, error) {
-	if j.request != nil {
-		return d.decodeRequest(j)
+// take keeps what the network said. A live source's decisions are made of all scores, by its own goroutine.
+func (j *job) take(r Result) {
+	j.event.Kind, j.event.InferMS = decide.Classified, r.InferMS
+	if j.watcher != nil {
+		j.watcher.scores = append(j.watcher.scores[:0], r.Scores...)
+		return
 	}
-	resize := preprocess.Resize(j.source.config.Resize)
+	j.event.Top = append([]decide.Score(nil), r.Top...)
+}
+
+// decode reads the picture from its file or its request, where it isn't decoded yet, and begins its event.
+func (d *Daemon) decode(j *job) (camera.Frame, View, error) {
+	switch {
+	case j.request != nil:
+		return d.decodeRequest(j)
+	case j.watcher != nil && d.now().Sub(j.met) > j.source.config.Stall:
+		return j.frame, j.source.config.view(), errStale
+	case j.watcher != nil:
+		j.event = decide.Event{Source: j.source.config.Name}
+		return j.frame, j.source.config.view(), nil
+	}
+	resize := View{Resize: preprocess.Resize(j.source.config.Resize)}
 	j.event = decide.Event{ID: j.item.ID, Source: j.source.config.Name, File: j.item.File}
 	if j.item.Err != nil {
 		return camera.Frame{}, resize, j.item.Err
@@ -78,21 +106,34 @@ func (d *Daemon) decode(j *job) (camera.Frame, preprocess.Resize, error) {
 	return camera.Frame{Mat: mat, Time: j.met, Source: j.event.Source, File: j.event.File, ID: j.event.ID}, resize, err
 }
 
-// inFlight is how many judged pictures wait to be sent at most. A folder loses nothing by waiting.
-const inFlight = 16
+// inFlight is how many pictures of folders may be on their way, from their folder to the broker's acknowledgement. A folder loses
+// nothing by waiting, and while the broker is away its pictures must not stand in the way of cameras.
+const inFlight = 16 + publish.Window
 
-// flow moves pictures until ctx ends: one goroutine a folder takes them, and one the requests; one judges them, one sends
-// their events in order, and one files what was acknowledged. On the way out each stage finishes what the one before it has
-// handed over; what the broker then doesn't acknowledge in time stays in its folder for the next start.
+// flow moves pictures until ctx ends: one goroutine a source takes them, and one the requests; one judges them, in the order in
+// which they came, so that all sources have their turn. Live sources hear what was said of their picture, and go on from there
+// (see watch). For the others one sends their events in order, and one files what was acknowledged. On the way out each stage
+// finishes what the one before it has handed over; what the broker then doesn't acknowledge in time stays in its folder for the
+// next start.
 func (d *Daemon) flow(ctx context.Context) error {
 	taken := make(chan *job)
-	judged := make(chan *job, inFlight)
+	judged := make(chan *job, inFlight+heldRequests) // there is always room
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
 	all, ctx := errgroup.WithContext(ctx)
 
 	intake, intakeCtx := errgroup.WithContext(ctx)
 	for _, s := range d.sources {
+		if s.watcher != nil {
+			intake.Go(func() error { return d.watch(intakeCtx, s.watcher, taken) })
+			continue
+		}
 		intake.Go(func() error { return d.take(intakeCtx, s, taken) })
 	}
+	intake.Go(func() error {
+		d.lookAfter(intakeCtx)
+		return nil
+	})
 	intake.Go(func() error {
 		d.takeRequests(intakeCtx, taken)
 		return nil
@@ -103,7 +144,7 @@ func (d *Daemon) flow(ctx context.Context) error {
 	})
 	all.Go(func() error {
 		defer close(judged)
-		return d.judge(taken, judged)
+		return d.judge(taken, judged, stop)
 	})
 	all.Go(func() error {
 		d.deliver(ctx, judged)
@@ -120,7 +161,7 @@ func (d *Daemon) flow(ctx context.Context) error {
 	return all.Wait()
 }
 
-// take hands a folder's pictures on.
+// take hands a folder's pictures on, as many as may be on their way.
 func (d *Daemon) take(ctx context.Context, s *source, taken chan<- *job) error {
 	for {
 		item, err := s.next(ctx)
@@ -134,51 +175,70 @@ func (d *Daemon) take(ctx context.Context, s *source, taken chan<- *job) error {
 			return err
 		}
 		select {
+		case d.flights <- struct{}{}: // freed by landed
+		case <-ctx.Done():
+			item.Release()
+			return nil
+		}
+		select {
 		case taken <- &job{source: s, item: item, met: d.now()}:
 		case <-ctx.Done():
 			item.Release()
+			d.landed()
 			return nil
 		}
 	}
 }
 
-// judge steps with what was taken. After a fault of the machine it gives back what still comes.
-func (d *Daemon) judge(taken <-chan *job, judged chan<- *job) error {
+// landed makes room for another of a folder's pictures.
+func (d *Daemon) landed() { <-d.flights }
+
+// judge steps with what was taken. A fault of the machine ends all by stop; what still comes then is given back.
+func (d *Daemon) judge(taken <-chan *job, judged chan<- *job, stop context.CancelCauseFunc) error {
 	var fault error
 	var requests uint64 // judged
 	for j := range taken {
 		if fault != nil {
-			j.release()
+			d.release(j, errStopped)
 			continue
 		}
 		err := d.step(j)
-		if err == nil {
+		switch {
+		case err == nil && j.watcher != nil:
+			j.watcher.answer <- nil
+		case err == nil:
 			if j.source != nil {
 				j.source.judged(&j.event)
 			} else {
 				requests++
 				j.event.Seq = requests
 			}
-			judged <- j // deliver takes all until judged is closed
-			continue
-		}
-		j.release()
-		if !errors.Is(err, errUnread) {
+			judged <- j
+		case errors.Is(err, errUnread):
+			d.log.Warn("picture is looked at again", "err", err)
+			d.release(j, err)
+		case errors.Is(err, errStale):
+			d.release(j, err)
+		default:
 			fault = err
-			continue
+			stop(err)
+			d.release(j, errStopped)
 		}
-		d.log.Warn("picture is looked at again", "err", err)
 	}
 	return fault
 }
 
-// release gives a picture back that wasn't judged.
-func (j *job) release() {
-	if j.request != nil {
+// release gives a picture back that wasn't judged, for that reason.
+func (d *Daemon) release(j *job, why error) {
+	switch {
+	case j.request != nil:
 		j.request.Release()
-		return
+	case j.watcher != nil:
+		j.watcher.answer <- why
+	default:
+		j.item.Release()
+		d.landed()
 	}
-	j.item.Release()
 }
 
 // sent is a folder's picture whose event is on its way.
@@ -208,6 +268,7 @@ func (d *Daemon) deliver(ctx context.Context, judged <-chan *job) {
 		acknowledged, err := d.client.Send(sending, j.event)
 		if err != nil {
 			d.undelivered(j, err)
+			d.landed()
 			continue
 		}
 		pending <- sent{j, acknowledged}
@@ -218,6 +279,7 @@ func (d *Daemon) deliver(ctx context.Context, judged <-chan *job) {
 
 // await waits for the acknowledgement and files the picture.
 func (d *Daemon) await(sending context.Context, s sent) {
+	defer d.landed()
 	var err error
 	select {
 	case err = <-s.acknowledged:

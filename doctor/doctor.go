@@ -1,12 +1,13 @@
 // Package doctor looks for what could keep sightd from working on this machine: the configuration, the libraries, the model, the
-// watched folders, the place for its state, the clock, the board and the broker. Each finding says in words for people what was
-// found, and what to do about it.
+// watched folders, the cameras, streams and recordings, the place for its state, the clock, the board and the broker. Each finding
+// says in words for people what was found, and what to do about it.
 //
 // It changes nothing: no folder is made, no file written. Whether a folder can be made or written is asked of the kernel, for the
-// user that runs it. Only the broker sees something of it: publish.Check's own messages, of which none stays. Messages of a
-// running sightd are not touched, and what it keeps is not opened.
+// user that runs it. Only the broker sees something of it: publish.Check's own messages, of which none stays; to a camera in the
+// network a connection is made and closed again. Messages of a running sightd are not touched, and what it keeps is not opened.
 //
-// It doesn't look at cameras, at delegates that are not configured, or at the service's unit.
+// It takes no picture from a camera, so that it says whether one is there, not what it shows. It doesn't look at delegates that are
+// not configured, or at the service's unit.
 package doctor
 
 import (
@@ -125,7 +126,11 @@ func (e *examiner) board() []check {
 func (e *examiner) configured() []check {
 	checks := []check{{"model", e.model}, {"state_dir", e.stateDir}, {"outbox", e.outbox}}
 	for i, s := range e.config.Sources {
-		checks = append(checks, check{"source " + s.Name, func(context.Context) []Finding { return e.source(i) }})
+		look := func(context.Context) []Finding { return e.source(i) }
+		if s.Live() {
+			look = func(ctx context.Context) []Finding { return e.live(ctx, i) }
+		}
+		checks = append(checks, check{"source " + s.Name, look})
 	}
 	return append(checks, check{"inotify", e.inotify}, check{"broker", e.broker})
 }

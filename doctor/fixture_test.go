@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"sightd/camera/v4l2"
 	"sightd/daemon"
 )
 
@@ -55,6 +56,20 @@ func recorded(t *testing.T, changes map[string]string) *system {
 		access:   thisSystem().access,
 		polled:   func(string) (string, bool, error) { return "", false, nil },
 		bind:     func(string) error { return nil },
+		video:    func(string) (v4l2.Device, error) { return webcam(), nil },
+		lookup:   net.DefaultResolver.LookupHost,
+	}
+}
+
+// webcam is a camera on USB as its driver tells it.
+func webcam() v4l2.Device {
+	return v4l2.Device{
+		Path: "/dev/video0", Driver: "uvcvideo", Card: "C920: C9", Use: "v4l2",
+		Formats: []v4l2.Format{
+			{FourCC: "H264", Sizes: []v4l2.Size{{Width: 640, Height: 480}}},
+			{FourCC: "MJPG", Readable: true, Sizes: []v4l2.Size{{Width: 320, Height: 240}, {Width: 640, Height: 480}}},
+			{FourCC: "YUYV", Readable: true, Sizes: []v4l2.Size{{Width: 16, MaxWidth: 1280, Height: 16, MaxHeight: 720, StepX: 8, StepY: 8}}},
+		},
 	}
 }
 

@@ -36,7 +36,7 @@ func (e *examiner) source(i int) []Finding {
 	if overlap := e.overlap(i); overlap != "" {
 		findings = append(findings, Finding{name, Fail, overlap, "give each source, and state_dir, a folder of its own"})
 	}
-	return append(findings, e.watch(name+" watch", existing, c), e.space(name+" disk", existing, 0))
+	return append(findings, e.watch(name+" watch", existing, c), e.space(name+" disk", existing, 0, ""))
 }
 
 // folderTrouble looks into a folder that is there.
@@ -101,6 +101,7 @@ func (e *examiner) overlap(i int) string {
 	}
 	for _, other := range e.config.Sources[:i] {
 		switch theirs := real(other.Path); {
+		case other.Live(): // it only reads
 		case mine == theirs:
 			return "it is the folder of source " + other.Name + ", through a symbolic link: both would take the same pictures"
 		case within(mine, theirs), within(theirs, mine):
@@ -165,14 +166,23 @@ func (e *examiner) watches(c daemon.SourceConfig) bool {
 // inotify compares what the kernel allows this user with what the folders need and others have taken.
 func (e *examiner) inotify(ctx context.Context) []Finding {
 	needInstances, needWatches := 0, 0
+	folders := 0
 	for _, c := range e.config.Sources {
+		if c.Live() {
+			continue
+		}
+		folders++
 		if e.watches(c) {
 			needInstances++
 			needWatches += directories(ctx, c)
 		}
 	}
 	f := Finding{Name: "inotify", Status: OK}
-	if needInstances == 0 {
+	switch {
+	case folders == 0:
+		f.Detail = "not needed: no folder is watched"
+		return []Finding{f}
+	case needInstances == 0:
 		f.Detail = "not needed: all folders are polled"
 		return []Finding{f}
 	}

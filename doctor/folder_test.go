@@ -93,6 +93,10 @@ func TestSource(t *testing.T) {
 			link(t, inbox(c).Path, dir+"/x")
 			second(c, dir+"/x/y")
 		}, []string{"ok source inbox: is there", "fail source inbox: lies in the other -> of its own", watched, roomy}},
+		{"replayed by another source", func(t *testing.T, s *system, c *daemon.Config) {
+			second(c, inbox(c).Path+"/done")
+			c.Sources[0].Type = daemon.TypeReplay
+		}, []string{"ok source inbox: is there", watched, roomy}},
 		{"polled", func(t *testing.T, s *system, c *daemon.Config) { inbox(c).Poll = "on" },
 			[]string{"ok source inbox: is there", "ok source inbox watch: polled every second, as configured", roomy}},
 		{"NFS", func(t *testing.T, s *system, c *daemon.Config) {
@@ -173,6 +177,12 @@ func TestInotify(t *testing.T) {
 			"proc/sys/fs/inotify/max_user_instances": "1\n", "proc/sys/fs/inotify/max_user_watches": "1\n",
 			"proc/812/fd/4": "-> anon_inode:inotify", "proc/812/fdinfo/4": "inotify wd:1\n",
 		}, func(t *testing.T, s *system, c *daemon.Config) { hold(t, c) }, "ok inotify: those of the running sightd among them"},
+		{"no folders", used, func(t *testing.T, s *system, c *daemon.Config) { c.Sources[0].Type = daemon.TypeURL }, "ok inotify: not needed: no folder is watched"},
+		{"a replay", used, func(t *testing.T, s *system, c *daemon.Config) {
+			film := c.Sources[0]
+			film.Type = daemon.TypeReplay
+			c.Sources = append(c.Sources, film)
+		}, "ok inotify: 1 of 2 instances"},
 		{"polled", used, func(t *testing.T, s *system, c *daemon.Config) { c.Sources[0].Poll = "on" }, "ok inotify: not needed"},
 		{"NFS", used, func(t *testing.T, s *system, c *daemon.Config) {
 			s.polled = func(string) (string, bool, error) { return "NFS", true, nil }

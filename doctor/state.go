@@ -67,7 +67,12 @@ func (e *examiner) stateDir(context.Context) []Finding {
 		findings = append(findings, Finding{"state_dir", Warn, dir + " is kept in memory alone: what it holds is lost when the board restarts",
 			"set state_dir to a folder on a disk or card"})
 	}
-	return append(findings, e.space("state_dir disk", existing, int64(e.config.MQTT.Outbox.MaxMB)<<20))
+	want, what := int64(e.config.MQTT.Outbox.MaxMB)<<20, "the outbox may take %s (mqtt.outbox.max_mb)"
+	if e.config.Snapshots.Enabled {
+		want += int64(e.config.Snapshots.MaxMB) << 20
+		what = "the outbox and the snapshots may take %s (mqtt.outbox.max_mb, snapshots.max_mb)"
+	}
+	return append(findings, e.space("state_dir disk", existing, want, what))
 }
 
 // outboxDir is where the outbox is, and lockFile what it keeps other processes out with.
@@ -229,8 +234,9 @@ const (
 	noInodes     = 10
 )
 
-// space looks at the room of the file system that an existing folder lies on. want is what may be needed there, in bytes.
-func (s *system) space(name, dir string, want int64) Finding {
+// space looks at the room of the file system that an existing folder lies on. want is what may be needed there, in bytes, and what
+// says so with %s for that.
+func (s *system) space(name, dir string, want int64, what string) Finding {
 	var st unix.Statfs_t
 	if err := s.statfs(dir, &st); err != nil {
 		return Finding{name, Warn, fmt.Sprintf("ask for the room in %s: %v", dir, err), ""}
@@ -248,7 +254,7 @@ func (s *system) space(name, dir string, want int64) Finding {
 	case free < littleSpace || counted && st.Ffree < littleInodes:
 		f.Status, f.Hint = Warn, "the file system is nearly full: "+clear
 	case free < want:
-		f.Status, f.Hint = Warn, fmt.Sprintf("the outbox may take %s (mqtt.outbox.max_mb): make room, or lower that", mebibytes(want))
+		f.Status, f.Hint = Warn, fmt.Sprintf(what, mebibytes(want))+": make room, or lower that"
 	}
 	return f
 }

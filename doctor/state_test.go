@@ -78,6 +78,10 @@ func TestState(t *testing.T) {
 			[]string{there, "warn state_dir: in memory alone -> on a disk", "ok state_dir disk: 1024 MiB free", none}},
 		{"less than the outbox may take", func(t *testing.T, s *system, c *daemon.Config) { s.statfs = room(60<<20, 500_000, 0) },
 			[]string{there, "warn state_dir disk: 60 MiB free -> the outbox may take 64 MiB", none}},
+		{"less than the snapshots may take", func(t *testing.T, s *system, c *daemon.Config) {
+			s.statfs = room(260<<20, 500_000, 0)
+			c.Snapshots.Enabled = true
+		}, []string{there, "warn state_dir disk: 260 MiB free -> the outbox and the snapshots may take 264 MiB (mqtt.outbox.max_mb, snapshots.max_mb)", none}},
 		{"nearly full", func(t *testing.T, s *system, c *daemon.Config) { s.statfs = room(40<<20, 500_000, 0) },
 			[]string{there, "warn state_dir disk: 40 MiB free -> nearly full", none}},
 		{"full", func(t *testing.T, s *system, c *daemon.Config) { s.statfs = room(0, 500_000, 0) },

@@ -3,8 +3,10 @@ package doctor
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"errors"
 	"io"
+	"net"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -14,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"sightd/camera"
+	"sightd/camera/v4l2"
 )
 
 // system is where the checks ask: this machine, or what a test has recorded of another.
@@ -25,6 +28,8 @@ type system struct {
 	access    func(path string, mode uint32) error // for the effective user
 	polled    func(dir string) (system string, polled bool, err error)
 	bind      func(listen string) error // as bindable
+	video     func(device string) (v4l2.Device, error)
+	lookup    func(ctx context.Context, host string) (addresses []string, err error)
 }
 
 func thisSystem() *system {
@@ -38,6 +43,8 @@ func thisSystem() *system {
 		},
 		polled: camera.Polled,
 		bind:   bindable,
+		video:  v4l2.Look,
+		lookup: net.DefaultResolver.LookupHost,
 	}
 }
 

@@ -27,8 +27,11 @@ type command struct {
 }
 
 var commands = []command{
-	{"run", "[-c FILE]", "watch folders, classify what comes, publish labels over MQTT", runCommand},
+	{"run", "[-c FILE]", "watch folders and cameras, classify what comes, publish labels over MQTT", runCommand},
 	{"classify", "FILE|DIR|-...", "classify pictures and print their labels", classifyCommand},
+	{"cameras", "[--all] [--json]", "list cameras, and a line for the configuration of each", camerasCommand},
+	{"explain", "SOURCE [--at 14:03]", "ask the running sightd why a camera's labels came, went or didn't", explainCommand},
+	{"replay", "DIR|VIDEO [-c FILE]", "decide on a recording as on a camera, to try thresholds", replayCommand},
 	{"export", "WEIGHTS -o OUT.tflite", "make a quantized .tflite of GoogLeNet weights", exportCommand},
 	{"model", "info|dump|verify [FILE]", "tell what is in a .tflite, prove that this machine runs it right", modelCommand},
 	{"config", "init|check|show|schema", "print a commented configuration, check one, show what is in force, print schemas", configCommand},
@@ -36,6 +39,7 @@ var commands = []command{
 	{"doctor", "[-c FILE] [--json]", "find what could keep sightd from working here", doctorCommand},
 	{"bench", "", "measure how fast a model runs here", benchCommand},
 	{"version", "", "print the versions of sightd and its libraries", versionCommand},
+	{"capture-v4l2", "", "", captureCommand}, // sightd starts it; help doesn't tell of it
 }
 
 // call is one invocation of a command: its arguments and its streams.
@@ -104,6 +108,9 @@ func exitCode(err error, name string, stderr io.Writer) int {
 func printHelp(w io.Writer) {
 	fmt.Fprint(w, "sightd classifies pictures on edge boards and tells the labels over MQTT.\n\nUsage: sightd COMMAND [flags] [arguments]\n\n")
 	for _, cmd := range commands {
+		if cmd.summary == "" {
+			continue
+		}
 		fmt.Fprintf(w, "  %-34s %s\n", cmd.name+" "+cmd.arguments, cmd.summary)
 	}
 	fmt.Fprint(w, "\n\"sightd COMMAND --help\" tells a command's flags.\n")

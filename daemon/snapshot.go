@@ -1,0 +1,126 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"gocv.io/x/gocv"
+
+	"sightd/camera"
+	"sightd/daemon/album"
+	"sightd/decide"
+)
+
+// labelsOnly is the value of privacy by which no picture is stored, served or published.
+const labelsOnly = "labels_only"
+
+// errPrivate is why there is no picture to be had.
+var errPrivate = errors.New("privacy is labels_only: sightd gives no pictures")
+
+// snapshotQuality is that of the JPEGs in the album, of 100.
+const snapshotQuality = 85
+
+// openAlbum opens the place for snapshots, where the configuration wants some.
+func (d *Daemon) openAlbum() (err error) {
+	if c := d.config.Snapshots; c.Enabled && d.config.Privacy != labelsOnly {
+		d.album, err = album.Open(filepath.Join(d.config.StateDir, "snapshots"), int64(c.MaxMB)<<20)
+	}
+	return err
+}
+
+// thumbnail makes a small JPEG of a frame to be published. This and snapshot are the only places that make pictures of frames: with
+// privacy labels_only they make none.
+func (d *Daemon) thumbnail(f camera.Frame) ([]byte, error) {
+	if d.config.Privacy == labelsOnly {
+		return nil, errPrivate
+	}
+	return f.Thumbnail()
+}
+
+// snapshot makes a JPEG of a frame at its own size.
+func (d *Daemon) snapshot(f camera.Frame) ([]byte, error) {
+	if d.config.Privacy == labelsOnly {
+		return nil, errPrivate
+	}
+	buf, err := gocv.IMEncodeWithParams(gocv.JPEGFileExt, f.Mat, []int{gocv.IMWriteJpegQuality, snapshotQuality})
+	if err != nil {
+		return nil, fmt.Errorf("encode a picture of %s as JPEG: %w", f.Source, err)
+	}
+	defer buf.Close()
+	return append([]byte(nil), buf.GetBytes()...), nil // those belong to OpenCV
+}
+
+// depict keeps and publishes the picture of a live source's event, as the configuration says.
+func (d *Daemon) depict(e *decide.Event, f camera.Frame) {
+	if d.album != nil {
+		jpeg, err := d.snapshot(f)
+		if err == nil {
+			_, err = d.album.Put(e.Source, e.Time, e.ID, jpeg)
+		}
+		if err != nil {
+			d.log.Warn("no snapshot of an event", "source", e.Source, "id", e.ID, "err", err)
+		}
+	}
+	if d.config.Snapshots.MQTT {
+		jpeg, err := d.thumbnail(f)
+		if err == nil {
+			err = d.client.SetImage(e.Source, jpeg)
+		}
+		if err != nil {
+			d.log.Warn("picture not published", "source", e.Source, "id", e.ID, "err", err)
+		}
+	}
+}
+
+// snapshotTime is how long a request for a snapshot waits for a picture.
+const snapshotTime = 5 * time.Second
+
+// portrait is a snapshot that was asked for.
+type portrait struct {
+	jpeg []byte
+	at   time.Time
+	err  error
+}
+
+// portrait waits for the next picture of a live source, as a small JPEG.
+func (d *Daemon) portrait(ctx context.Context, name string) (portrait, error) {
+	if d.config.Privacy == labelsOnly {
+		return portrait{}, errPrivate
+	}
+	s, err := d.liveSource(name)
+	if err != nil {
+		return portrait{}, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, snapshotTime)
+	defer cancel()
+	answer := make(chan portrait, 1)
+	select {
+	case s.watcher.sitters <- answer:
+	case <-ctx.Done():
+	}
+	select {
+	case p := <-answer:
+		return p, p.err
+	case <-ctx.Done():
+	}
+	if problem := s.problem(); problem != "" {
+		return portrait{}, fmt.Errorf("source %s has no picture: %s", name, problem)
+	}
+	return portrait{}, fmt.Errorf("source %s has brought no picture within %v", name, snapshotTime)
+}
+
+// sit gives a frame to those who asked for one.
+func (d *Daemon) sit(w *watcher, f camera.Frame) {
+	for {
+		select {
+		case answer := <-w.sitters:
+			jpeg, err := d.thumbnail(f)
+			answer <- portrait{jpeg, f.Time, err}
+		default:
+			return
+		}
+	}
+}

@@ -1,0 +1,270 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/oklog/ulid/v2"
+
+	"sightd/camera/capture"
+	"sightd/camera/live"
+	"sightd/camera/picture"
+	"sightd/decide"
+)
+
+const (
+	// lookAfterEach is how often the live sources that show nothing are told how time passes.
+	lookAfterEach = 500 * time.Millisecond
+
+	// unseen is for how long there must be no good picture for a problem to count as a loss of sight.
+	unseen = time.Second
+
+	// manyRefused is how many pictures in a row can't be decoded for that to be a problem of the source.
+	manyRefused = 3
+)
+
+// watcher watches a live source: its goroutine takes the newest picture, has it judged when it is worth that, and publishes what is
+// decided.
+type watcher struct {
+	*observer
+	source *source
+	live   *live.Live
+
+	shot    capture.Shot
+	job     job        // the picture that is judged
+	answer  chan error // of the judge: nil, errStale or errStopped
+	sitters chan chan<- portrait
+
+	refusedRun   int // pictures in a row that couldn't be decoded
+	refusedFirst time.Time
+	frozen       bool // the source was opened anew for that already
+
+	rate                              pace // of the pictures that were looked at
+	judged, refused, unchanged, stale atomic.Uint64
+
+	mu    sync.Mutex  // guards what decides: the observer's decider and ring
+	good  time.Time   // when something was last seen
+	told  time.Time   // when something was last decided
+	blind decide.Gate // why nothing is seen though pictures come
+}
+
+// openWatcher begins to bring a live source up.
+func (d *Daemon) openWatcher(s *source) (*watcher, error) {
+	open, err := d.openCapture(s.config)
+	if err != nil {
+		return nil, fmt.Errorf("open source %s: %w", s.config.Name, err)
+	}
+	o, err := newObserver(s.config, d.config.Decide, d.engine, d.limits())
+	if err != nil {
+		return nil, err
+	}
+	w := &watcher{observer: o, source: s, answer: make(chan error, 1), sitters: make(chan chan<- portrait, heldRequests)}
+	w.live, err = live.Start(live.Options{
+		Name: s.config.Name, Open: open, Stall: s.config.Stall, Enabled: s.state.Enabled,
+		Changed: func() { signal(d.look) },
+		Log:     d.log,
+	})
+	if err != nil {
+		return nil, errors.Join(err, o.close())
+	}
+	return w, nil
+}
+
+func (w *watcher) close() error { return errors.Join(w.live.Close(), w.observer.close()) }
+
+// watch looks at a live source's pictures until ctx ends.
+func (d *Daemon) watch(ctx context.Context, w *watcher, taken chan<- *job) error {
+	for {
+		switch err := w.live.Next(ctx, &w.shot); {
+		case errors.Is(err, io.EOF):
+			d.log.Info("the recording has ended", "source", w.source.config.Name)
+		case err != nil:
+			return nil // ctx has ended: the source is closed later
+		case w.wanted(d.heat.factor()):
+			if err := d.glance(ctx, w, taken); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// wanted reports whether the newest picture is to be looked at.
+func (w *watcher) wanted(heat float64) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.mayLook(w.shot.Time, heat)
+}
+
+// glance looks at the newest picture: whether there is anything new to be seen, and if so what. Errors are faults of the machine.
+func (d *Daemon) glance(ctx context.Context, w *watcher, taken chan<- *job) error {
+	begun := d.now()
+	w.rate.add(decide.Event{Kind: decide.Classified, Time: begun})
+	w.mu.Lock()
+	look, gate, err := w.see(&w.shot, begun)
+	w.mu.Unlock()
+	if refused := (*picture.RefusedError)(nil); errors.As(err, &refused) {
+		w.refuse(refused.Reason, begun)
+		return nil
+	} else if err != nil {
+		return fmt.Errorf("look at a picture of %s: %w", w.config.Name, err)
+	}
+	w.refusedRun = 0
+	d.sit(w, w.frame)
+	w.complain(look.Problem, gate == decide.Frozen)
+	if gate != decide.Decided {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		if gate == decide.Unchanged {
+			w.unchanged.Add(1)
+			w.good = begun
+		} else {
+			w.blind = gate
+		}
+		d.tell(w, begun, w.skip(begun, gate), true)
+		return nil
+	}
+	seen := d.now()
+	w.job = job{source: w.source, watcher: w, frame: w.frame, met: w.shot.Time}
+	if err := w.hand(ctx, taken); err != nil {
+		if errors.Is(err, errStale) {
+			w.stale.Add(1)
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			d.tell(w, begun, w.skip(d.now(), decide.Stale), false)
+		}
+		return nil // or all ends
+	}
+	w.judged.Add(1)
+	now := d.now()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.good = now
+	events := w.decide(now)
+	d.steps.add(decide.Event{Kind: decide.Classified, Time: now, InferMS: milliseconds(seen.Sub(begun) + w.job.took + d.now().Sub(now))})
+	d.tell(w, now, events, true)
+	return nil
+}
+
+// hand has the picture judged when it is its turn.
+func (w *watcher) hand(ctx context.Context, taken chan<- *job) error {
+	select {
+	case taken <- &w.job:
+		return <-w.answer // the judge answers always
+	case <-ctx.Done():
+		return errStopped
+	}
+}
+
+// refuse counts a picture that can't be decoded. When all are so the source is opened anew.
+func (w *watcher) refuse(reason string, now time.Time) {
+	w.refused.Add(1)
+	if w.refusedRun == 0 {
+		w.refusedFirst = now
+	}
+	if w.refusedRun++; w.refusedRun < manyRefused {
+		return
+	}
+	problem := "its pictures can't be decoded: " + reason
+	w.live.Complain(problem)
+	if now.Sub(w.refusedFirst) >= w.config.Stall {
+		w.refusedRun = 0
+		w.live.Restart(problem)
+	}
+}
+
+// complain says what is wrong with what is seen, "" for nothing. A picture that is frozen may come to life when the source is opened
+// anew, which is tried once.
+func (w *watcher) complain(problem string, frozen bool) {
+	w.live.Complain(problem)
+	if frozen && !w.frozen {
+		w.live.Restart(problem)
+	}
+	w.frozen = frozen
+}
+
+// tell publishes what was decided. pictured: by the picture in w.frame, which the caller may use. The caller holds w.mu.
+func (d *Daemon) tell(w *watcher, now time.Time, events []decide.Event, pictured bool) {
+	w.told = now
+	for i := range events {
+		e := &events[i]
+		e.ID, e.Source = ulid.MustNewDefault(e.Time).String(), w.config.Name
+		if pictured {
+			e.InferMS, e.FrameAge, e.File = w.job.event.InferMS, now.Sub(w.frame.Time), w.frame.File
+		}
+		w.source.judged(e)
+		d.log.Info(string(e.Kind), said(e)...)
+		if err := d.client.Accept(*e); err != nil {
+			d.log.Error("publish", "source", e.Source, "event", e.Kind, "err", err)
+		}
+		if pictured {
+			d.depict(e, w.frame)
+		}
+	}
+	if w.source.shows(w.decider.State()) {
+		if err := d.tellState(w.source); err != nil {
+			d.log.Error("tell a source's state", "source", w.config.Name, "err", err)
+		}
+	}
+}
+
+// said is what the log says of an event.
+func said(e *decide.Event) []any {
+	about := []any{"source", e.Source, "label", e.Label.Label, "score", thousandths(e.Label.Score), "smoothed", thousandths(e.Smoothed)}
+	if e.Kind != decide.Leave {
+		about = append(about, "previous", e.Previous)
+	}
+	about = append(about, "duration", e.Duration.Round(time.Millisecond))
+	if e.Error != "" {
+		about = append(about, "why", e.Error)
+	}
+	return about
+}
+
+// lookAfter has time pass for the live sources that show nothing, and feels the board's heat, until ctx ends.
+func (d *Daemon) lookAfter(ctx context.Context) {
+	tick := time.NewTicker(lookAfterEach)
+	defer tick.Stop()
+	for {
+		for _, s := range d.sources {
+			if s.watcher != nil {
+				d.miss(s.watcher, d.now())
+			}
+		}
+		d.heat.feel()
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// miss says of a source that shows nothing why that is, and of one whose next picture isn't due that time passes.
+func (d *Daemon) miss(w *watcher, now time.Time) {
+	stats := w.live.Stats()
+	why, gate := stats.Problem, decide.CameraLost
+	switch on, _ := w.source.enabled(); {
+	case !on:
+		why, gate = "source is switched off", decide.Disabled
+	case stats.Ended:
+		why = "recording has ended"
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if stats.Online && w.blind != decide.Decided {
+		gate = w.blind
+	}
+	switch {
+	case why != "" && now.Sub(w.good) >= unseen:
+		d.tell(w, now, w.lose(now, gate, why), false)
+	case why == "" && now.Sub(w.told) >= unseen:
+		d.tell(w, now, w.skip(now, decide.Waiting), false)
+	}
+}
+
+func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
