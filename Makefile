@@ -13,6 +13,9 @@ ENV := source native/env.sh;
 rpath = -Wl,-rpath,\$$ORIGIN/lib:\$$ORIGIN/$(1):/usr/lib/sightd
 ldflags = -X main.version=$(VERSION) -X main.commit=$(COMMIT) -extldflags '$(call rpath,$(1))'
 
+# What reads streams and recordings, for the tests of those.
+VIDEO := ffmpeg:ffmpeg gst-launch-1.0:gstreamer1.0-tools gst-device-monitor-1.0:gstreamer1.0-plugins-base-apps,gstreamer1.0-plugins-base,gstreamer1.0-plugins-good
+
 .PHONY: help run test build native arm64 test-arm64 model peers results bench fuzz lint clean
 
 help: ## tell what there is
@@ -26,7 +29,7 @@ build: native ## build bin/sightd
 	@$(ENV) go build -trimpath -ldflags "$(call ldflags,../native/$(ARCH)/lib)" -o bin/sightd ./cmd/sightd
 
 test: native ## run all tests, with the race detector and without
-	@native/packages.sh mosquitto:mosquitto strace:strace mkfs.ext4:e2fsprogs
+	@native/packages.sh mosquitto:mosquitto strace:strace mkfs.ext4:e2fsprogs $(VIDEO)
 	@$(ENV) go test -race -timeout 20m ./...
 	@$(ENV) go test -timeout 20m ./...
 

@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# packages.sh COMMAND:PACKAGE ...: installs the Debian packages whose commands are missing, and says what to do where it can't.
+# packages.sh COMMAND:PACKAGE[,PACKAGE ...] ...: installs the Debian packages whose commands are missing, and says what to do where it can't.
 set -euo pipefail
 
 PATH=$PATH:/usr/local/sbin:/usr/sbin # where some systems keep servers, out of a user's way
 missing=()
 for pair in "$@"; do
-	command -v "${pair%%:*}" >/dev/null 2>&1 || missing+=("${pair#*:}")
+	IFS=, read -ra packages <<<"${pair#*:}"
+	command -v "${pair%%:*}" >/dev/null 2>&1 || missing+=("${packages[@]}")
 done
 [ ${#missing[@]} -gt 0 ] || exit 0
 
