@@ -103,15 +103,20 @@ func (o *observer) see(s *capture.Shot, now time.Time) (view.Look, decide.Gate, 
 		look = o.eye.Look(&o.thumb, now)
 	}
 	o.frame.Time, o.frame.Seq, o.frame.Source, o.frame.File = s.Time, s.Seq, o.config.Name, s.File
+	return look, o.gate(look, now), nil
+}
+
+// gate says what becomes of a picture that looks so.
+func (o *observer) gate(look view.Look, now time.Time) decide.Gate {
 	switch {
 	case look.Frozen:
-		return look, decide.Frozen, nil
+		return decide.Frozen
 	case look.Sight != view.Clear:
-		return look, blindness[look.Sight], nil
+		return blindness[look.Sight]
 	case !look.Changed && !o.decider.Wants(now):
-		return look, decide.Unchanged, nil
+		return decide.Unchanged
 	}
-	return look, decide.Decided, nil
+	return decide.Decided
 }
 
 // decode makes the upright picture, and the thumbnail of the part that the network sees.

@@ -194,38 +194,6 @@ func TestPrivacy(t *testing.T) {
 	}
 }
 
-// TestReplay decides on a recording of half a minute in no time.
-func TestReplay(t *testing.T) {
-	c := Default()
-	c.Decide.Hold = time.Second
-	c.Decide.Cooldown = 0
-	start := time.Date(2026, 9, 23, 22, 0, 0, 0, time.UTC)
-	var told []string
-	result, err := Replay(t.Context(), c, ReplayOptions{
-		Path: recording(t, 30, "golf_ball", "parachute"), FPS: 2, Start: start,
-		Event: func(e decide.Event, m publish.Model) error {
-			told = append(told, fmt.Sprint(e.Kind, " ", e.Label.Label, " ", e.Time.Sub(start), " ", e.File, " ", m.Name))
-			return nil
-		},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := []string{"enter golf ball 1s 002.png googlenet-imagenette-int8", "change parachute 17s 034.png googlenet-imagenette-int8"}
-	if fmt.Sprint(told) != fmt.Sprint(want) {
-		t.Errorf("want %q, have %q", want, told)
-	}
-	if result.Pictures != 60 || result.Classified+result.Unchanged != 60 || result.Classified > 20 || result.State.Label != "parachute" {
-		t.Errorf("want 60 pictures, few of them classified, have %+v", result)
-	}
-	if last := result.Entries[len(result.Entries)-1]; last.Shown != "parachute" || !last.Until.Equal(result.Last) {
-		t.Errorf("want the last picture explained, have %+v", last)
-	}
-	if _, err := Replay(t.Context(), c, ReplayOptions{Path: t.TempDir(), Source: "door"}); err == nil || !strings.Contains(err.Error(), `"door"`) {
-		t.Errorf("want an error that names the source, have %v", err)
-	}
-}
-
 // TestPaceOfLooks wants fps and interval kept on the average by pictures that don't come on the tick.
 func TestPaceOfLooks(t *testing.T) {
 	for _, test := range []struct {

@@ -16,8 +16,8 @@ import (
 )
 
 const replayAbout = `Decides on a recording, a folder of pictures or a video, what sightd would have decided on a camera, and prints the events. The
-code is that of "sightd run", the time is that of the recording: so a night is decided upon in minutes, and thresholds can be tried.
-It publishes nothing. Videos are read by ffmpeg.`
+code is that of "sightd run", the time is that of the recording, and nothing is waited for: so thresholds can be tried on last night.
+With --scores the pictures are looked at once, and each further try takes seconds. It publishes nothing. Videos are read by ffmpeg.`
 
 func replayCommand(ctx context.Context, c *call) error {
 	fs := c.flags("replay", "DIR|VIDEO [-c FILE] [flags]", replayAbout)
@@ -25,6 +25,7 @@ func replayCommand(ctx context.Context, c *call) error {
 	source := fs.String("source", "", "`NAME` of the live source whose crop, rotate, motion and so on count (default: the first one)")
 	fps := fs.Float64("fps", 0, "pictures a second of the recording (default: a folder's files tell by their times, a video is looked at 5 times a second)")
 	start := fs.String("start", "", "`TIME` of the first picture, as 2026-09-23T22:00:00Z (default: when the first file was modified)")
+	scores := fs.String("scores", "", "`FILE` to keep the scores and thumbnails of all pictures in, 2 to 3 KB each; if it is there, it is read in place of the recording")
 	asJSON := fs.Bool("json", false, "print each event as it would be published, one JSON object a line")
 	explain := fs.Bool("explain", false, "print what became of the pictures, too")
 	arguments, err := c.parse(fs)
@@ -34,7 +35,7 @@ func replayCommand(ctx context.Context, c *call) error {
 	if len(arguments) != 1 {
 		return usageError{fmt.Sprintf("want a folder or a video, have %d arguments", len(arguments))}
 	}
-	options := daemon.ReplayOptions{Path: arguments[0], Source: *source, FPS: *fps}
+	options := daemon.ReplayOptions{Path: arguments[0], Source: *source, FPS: *fps, Scores: *scores}
 	if *start != "" {
 		if options.Start, err = time.Parse(time.RFC3339, *start); err != nil {
 			return usageError{fmt.Sprintf("--start: want a time such as 2026-09-23T22:00:00Z, have %q", *start)}
@@ -116,12 +117,16 @@ func printReplay(w io.Writer, r daemon.ReplayResult, events int, explain bool, t
 			parts = append(parts, fmt.Sprintf("%d %s", p.n, p.what))
 		}
 	}
+	from := ""
+	if r.Kept {
+		from = ", from kept scores"
+	}
 	shows := ""
 	if r.State.Label != decide.None {
 		shows = fmt.Sprintf("; at the end it shows %s", printable(r.State.Label))
 	}
-	_, err := fmt.Fprintf(w, "\n%d events%s. %d pictures of %s: %s, in %s\n", events, shows, r.Pictures, shortTime(r.Last.Sub(r.First)),
-		strings.Join(parts, ", "), shortTime(took))
+	_, err := fmt.Fprintf(w, "\n%d events%s. %d pictures of %s: %s%s, in %s\n", events, shows, r.Pictures, shortTime(r.Last.Sub(r.First)),
+		strings.Join(parts, ", "), from, shortTime(took))
 	return err
 }
 
