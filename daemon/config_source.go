@@ -44,12 +44,12 @@ type SourceConfig struct {
 	Device   string     `yaml:"device"`   // of v4l2: a path such as /dev/video0; of rpicam: the camera's number, "": the first one
 	URL      string     `yaml:"url"`      // may have a password in it: see Redacted
 	Pipeline string     `yaml:"pipeline"` // of GStreamer, without a sink; may have a password in it, too
-	Size     SizeConfig `yaml:"size"`     // of v4l2 and rpicam: what the camera is asked for
-	FPS      float64    `yaml:"fps"`      // of v4l2, rpicam and replay: pictures a second, 0.01 to 240; of a replay 0: its own
+	Size     SizeConfig `yaml:"size"`     // of all but a replay: what the pictures should have; capture.Options says what comes of it
 	FourCC   string     `yaml:"fourcc"`   // of v4l2: format that the device is asked for, 4 characters
 	Loop     bool       `yaml:"loop"`     // of a replay: begin again at the end
 
 	// Of all live sources.
+	FPS      float64       `yaml:"fps"`      // pictures a second at most, 0.01 to 240; 0, for all but v4l2 and rpicam: as they come
 	Interval time.Duration `yaml:"interval"` // classify no more often; 0 to 24h
 	Crop     [4]float64    `yaml:"crop"`     // part of the picture that is looked at, after rotate and flip: left, top, right, bottom, 0 to 1
 	Rotate   int           `yaml:"rotate"`   // degrees clockwise: 0, 90, 180 or 270
@@ -92,6 +92,8 @@ func defaultSource(typ string) SourceConfig {
 		s.Size, s.FPS, s.FourCC = SizeConfig{640, 480}, 15, "MJPG"
 	case TypeRPiCam:
 		s.Size, s.FPS = SizeConfig{640, 480}, 15
+	case TypeURL, TypeGStreamer:
+		s.Size = SizeConfig{640, 480}
 	case TypeReplay:
 		s.Frozen = 0 // pictures of one folder may well be the same
 	}
@@ -108,12 +110,12 @@ func keyTypes(path string) []string {
 		return []string{TypeFolder, TypeReplay}
 	case "recursive", "settle", "poll", "after", "ignore", "results", "done", "failed":
 		return []string{TypeFolder}
-	case "device", "size":
+	case "device":
 		return []string{TypeV4L2, TypeRPiCam}
+	case "size":
+		return []string{TypeV4L2, TypeRPiCam, TypeURL, TypeGStreamer}
 	case "fourcc":
 		return []string{TypeV4L2}
-	case "fps":
-		return []string{TypeV4L2, TypeRPiCam, TypeReplay}
 	case "url":
 		return []string{TypeURL}
 	case "pipeline":

@@ -36,11 +36,11 @@ func sourceKeys(s *SourceConfig) []configKey {
 		{"device", setDevice(s)},
 		{"url", setText(&s.URL, checkStream)},
 		{"pipeline", setText(&s.Pipeline, checkPipeline)},
-		{"size", setSize(&s.Size)},
-		{"fps", setFPS(s)},
+		{"size", setSize(s)},
 		{"fourcc", setText(&s.FourCC, checkFourCC)},
 		{"loop", setBool(&s.Loop)},
 
+		{"fps", setFPS(s)},
 		{"interval", setDuration(&s.Interval, 0, 24*time.Hour)},
 		{"crop", setCrop(&s.Crop)},
 		{"rotate", setRotate(&s.Rotate)},
@@ -109,8 +109,8 @@ func setDevice(s *SourceConfig) configSetter {
 	}
 }
 
-// setSize takes a size such as 640x480.
-func setSize(dst *SizeConfig) configSetter {
+// setSize takes a size such as 640x480; of gstreamer one without padding at the ends of rows.
+func setSize(s *SourceConfig) configSetter {
 	const least, most = 16, 8192
 	return func(v configValue) error {
 		width, height, ok := strings.Cut(v.text, "x")
@@ -119,17 +119,20 @@ func setSize(dst *SizeConfig) configSetter {
 		if v.kind != plainValue && v.kind != quotedValue || !ok || errW != nil || errH != nil || min(w, h) < least || max(w, h) > most {
 			return fmt.Errorf("want a size such as 640x480, from %dx%d to %dx%d, have %s", least, least, most, most, v)
 		}
-		*dst = SizeConfig{int(w), int(h)}
+		if s.Type == TypeGStreamer && w%4 != 0 {
+			return fmt.Errorf("want a width that is a multiple of 4 with type gstreamer, have %s", v)
+		}
+		s.Size = SizeConfig{int(w), int(h)}
 		return nil
 	}
 }
 
-// setFPS takes pictures a second; of a replay 0, too.
+// setFPS takes pictures a second; 0, too, where that isn't what a camera is asked for.
 func setFPS(s *SourceConfig) configSetter {
 	return func(v configValue) error {
 		var fps float64
 		err := setNumber(&fps, 0.01, 240)(v)
-		if s.Type == TypeReplay && err != nil {
+		if s.Type != TypeV4L2 && s.Type != TypeRPiCam && err != nil {
 			if setNumber(&fps, 0, 0)(v) != nil {
 				return fmt.Errorf("want 0 or a number from 0.01 to 240, have %s", v)
 			}

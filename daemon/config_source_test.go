@@ -152,14 +152,18 @@ func TestConfigSources(t *testing.T) {
 		{"camera by number", "{name: a, type: v4l2, device: 2}", source("a", TypeV4L2, func(s *SourceConfig) { s.Device = "2" })},
 		{"motion off", "{name: a, type: rpicam, motion: off}", source("a", TypeRPiCam, func(s *SourceConfig) { s.Motion = "off" })},
 		{"motion off as a boolean", "{name: a, type: rpicam, motion: false}", source("a", TypeRPiCam, func(s *SourceConfig) { s.Motion = "off" })},
-		{"stream", "{name: a, type: url, url: 'rtsp://u:p%23x@[fe80::1]:554/x?y=z', interval: 2s}", source("a", TypeURL, func(s *SourceConfig) {
-			s.URL, s.Interval = "rtsp://u:p%23x@[fe80::1]:554/x?y=z", 2*time.Second
+		{"stream", "{name: a, type: url, url: 'rtsp://u:p%23x@[fe80::1]:554/x?y=z', interval: 2s, fps: 0.5, size: 1281x721}", source("a", TypeURL, func(s *SourceConfig) {
+			s.URL, s.Interval, s.FPS, s.Size = "rtsp://u:p%23x@[fe80::1]:554/x?y=z", 2*time.Second, 0.5, SizeConfig{1281, 721}
 		})},
 		{"listening stream", "{name: a, type: url, url: 'udp://@:5000'}", source("a", TypeURL, func(s *SourceConfig) { s.URL = "udp://@:5000" })},
 		{"film over file://", "{name: a, type: url, url: 'file:///srv/a b.mp4'}", source("a", TypeURL, func(s *SourceConfig) { s.URL = "file:///srv/a b.mp4" })},
-		{"pipeline", "{name: a, type: gstreamer, pipeline: 'videotestsrc ! video/x-raw,width=64 ! jpegenc'}", source("a", TypeGStreamer, func(s *SourceConfig) {
-			s.Pipeline = "videotestsrc ! video/x-raw,width=64 ! jpegenc"
+		{"pipeline", "{size: 324x243, fps: 0, name: a, type: gstreamer, pipeline: 'videotestsrc ! video/x-raw,width=64 ! jpegenc'}", source("a", TypeGStreamer, func(s *SourceConfig) {
+			s.Pipeline, s.Size = "videotestsrc ! video/x-raw,width=64 ! jpegenc", SizeConfig{324, 243}
 		})},
+		{"a stream's defaults", "{name: a, type: url, url: 'http://x'}", SourceConfig{
+			Name: "a", Type: TypeURL, URL: "http://x", Resize: "squash", Size: SizeConfig{640, 480}, Crop: [4]float64{0, 0, 1, 1}, Flip: "none", Motion: "auto",
+			Stall: 5 * time.Second, Frozen: 30 * time.Second, Refresh: 10 * time.Second,
+		}},
 		{"recording", "{name: a, type: replay, path: ./inbox/done, fps: 240, loop: true, frozen: 1m}", source("a", TypeReplay, func(s *SourceConfig) {
 			s.Path, s.FPS, s.Loop, s.Frozen = "./inbox/done", 240, true, time.Minute
 		})},

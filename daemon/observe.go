@@ -36,9 +36,12 @@ type observer struct {
 
 // newObserver makes an observer for the pictures of c, whose scores come from engine.
 func newObserver(c SourceConfig, rules DecideConfig, engine *Engine, limits picture.Limits) (*observer, error) {
+	if err := rules.CheckLabels(engine.Labels); err != nil {
+		return nil, err
+	}
 	decider, err := decide.New(rules.rules(), engine.Labels, engine.Temperature)
 	if err != nil {
-		return nil, fmt.Errorf("read decide: %w", err)
+		return nil, err
 	}
 	turner, err := camera.NewTurner(c.turn())
 	if err != nil {

@@ -324,7 +324,7 @@ func TestConfigSchemaAccepts(t *testing.T) {
 		"sources:\n- {name: a, type: v4l2, device: /dev/video0, size: 16x8192, fps: 0.5, fourcc: \"Y16 \", stall: 5s, interval: 0, frozen: 0, refresh: 1s}\n" +
 			"- {name: b, type: v4l2, device: 1}\n- {name: c, type: rpicam, device: 1, crop: [0.25, 0, 1, 0.5], rotate: 270, flip: both, motion: 0.05}\n" +
 			"- {name: d, type: url, url: \"rtsp://u:p@x/y\", motion: off}\n- {name: e, type: url, url: \"udp://:5000\"}\n- {name: f, type: url, url: \"file:///x.mp4\"}\n" +
-			"- {name: g, type: gstreamer, pipeline: videotestsrc ! jpegenc}\n- {name: h, type: replay, path: x, fps: 0, loop: true}\n- {name: i, type: folder, path: y}\n",
+			"- {name: g, type: gstreamer, pipeline: videotestsrc ! jpegenc, size: 1284x99, fps: 0}\n- {name: j, type: url, url: \"http://x\", size: 333x333, fps: 30}\n- {name: h, type: replay, path: x, fps: 0, loop: true}\n- {name: i, type: folder, path: y}\n",
 		"sources: [{name: a, path: b, ignore: [\"*.gif\", raw/], results: true, done: {max_mb: 1, max_files: 3}, failed: }]\n",
 		"sources: [{name: a, path: b, settle: 0, poll: on}, {name: c, path: d, settle: 1m30s, poll: true, recursive: true}]\n",
 	}
@@ -384,8 +384,8 @@ func TestConfigSchemaRefuses(t *testing.T) {
 		camera("crop: [0, 0, 1, 2]"), camera("rotate: 45"), camera("rotate: \"90\""), camera("flip: up"), camera("motion: on"), camera("motion: 1.5"), camera("refresh: 0"), camera("stall: 5"),
 		"sources: [{name: a, type: v4l2, device: \"\"}]\n", "sources: [{name: a, type: v4l2, device: video0}]\n", "sources: [{name: a, type: rpicam, device: /dev/video0}]\n",
 		"sources: [{name: a, type: rpicam, fourcc: MJPG}]\n", "sources: [{name: a, type: replay, path: b, fps: 0.001}]\n", "sources: [{name: a, type: replay, path: b, size: 640x480}]\n",
-		"sources: [{name: a, type: url, url: x}]\n", "sources: [{name: a, type: url, url: \"ftp://x\"}]\n", "sources: [{name: a, type: url, url: \"rtsp://x\", fps: 5}]\n",
-		"sources: [{name: a, type: gstreamer, pipeline: \" \"}]\n", "sources: [{name: a, type: gstreamer, pipeline: x, device: /dev/video0}]\n",
+		"sources: [{name: a, type: url, url: x}]\n", "sources: [{name: a, type: url, url: \"ftp://x\"}]\n", "sources: [{name: a, type: url, url: \"rtsp://x\", fps: 0.001}]\n", "sources: [{name: a, type: url, url: \"rtsp://x\", fourcc: MJPG}]\n",
+		"sources: [{name: a, type: gstreamer, pipeline: \" \"}]\n", "sources: [{name: a, type: gstreamer, pipeline: x, size: 642x480}]\n", "sources: [{name: a, type: gstreamer, pipeline: x, fps: -1}]\n", "sources: [{name: a, type: gstreamer, pipeline: x, device: /dev/video0}]\n",
 	} {
 		if _, err := Parse("f.yaml", []byte(text), nil); err == nil {
 			t.Errorf("Parse takes %q", text)

@@ -14,9 +14,6 @@ import (
 	"sightd/decide"
 )
 
-// labelsOnly is the value of privacy by which no picture is stored, served or published.
-const labelsOnly = "labels_only"
-
 // errPrivate is why there is no picture to be had.
 var errPrivate = errors.New("privacy is labels_only: sightd gives no pictures")
 
@@ -25,7 +22,7 @@ const snapshotQuality = 85
 
 // openAlbum opens the place for snapshots, where the configuration wants some.
 func (d *Daemon) openAlbum() (err error) {
-	if c := d.config.Snapshots; c.Enabled && d.config.Privacy != labelsOnly {
+	if c := d.config.Snapshots; c.Enabled && d.config.Privacy != PrivacyLabelsOnly {
 		d.album, err = album.Open(filepath.Join(d.config.StateDir, "snapshots"), int64(c.MaxMB)<<20)
 	}
 	return err
@@ -34,7 +31,7 @@ func (d *Daemon) openAlbum() (err error) {
 // thumbnail makes a small JPEG of a frame to be published. This and snapshot are the only places that make pictures of frames: with
 // privacy labels_only they make none.
 func (d *Daemon) thumbnail(f camera.Frame) ([]byte, error) {
-	if d.config.Privacy == labelsOnly {
+	if d.config.Privacy == PrivacyLabelsOnly {
 		return nil, errPrivate
 	}
 	return f.Thumbnail()
@@ -42,7 +39,7 @@ func (d *Daemon) thumbnail(f camera.Frame) ([]byte, error) {
 
 // snapshot makes a JPEG of a frame at its own size.
 func (d *Daemon) snapshot(f camera.Frame) ([]byte, error) {
-	if d.config.Privacy == labelsOnly {
+	if d.config.Privacy == PrivacyLabelsOnly {
 		return nil, errPrivate
 	}
 	buf, err := gocv.IMEncodeWithParams(gocv.JPEGFileExt, f.Mat, []int{gocv.IMWriteJpegQuality, snapshotQuality})
@@ -87,7 +84,7 @@ type portrait struct {
 
 // portrait waits for the next picture of a live source, as a small JPEG.
 func (d *Daemon) portrait(ctx context.Context, name string) (portrait, error) {
-	if d.config.Privacy == labelsOnly {
+	if d.config.Privacy == PrivacyLabelsOnly {
 		return portrait{}, errPrivate
 	}
 	s, err := d.liveSource(name)

@@ -1,6 +1,6 @@
-// Package doctor looks for what could keep sightd from working on this machine: the configuration, the libraries, the model, the
-// watched folders, the cameras, streams and recordings, the place for its state, the clock, the board and the broker. Each finding
-// says in words for people what was found, and what to do about it.
+// Package doctor looks for what could keep sightd from working on this machine: the configuration, the libraries, the model, whether
+// the rules fit it, the watched folders, the cameras, streams and recordings, the place for its state, the clock, the board and the
+// broker. Each finding says in words for people what was found, and what to do about it.
 //
 // It changes nothing: no folder is made, no file written. Whether a folder can be made or written is asked of the kernel, for the
 // user that runs it. Only the broker sees something of it: publish.Check's own messages, of which none stays; to a camera in the

@@ -37,7 +37,7 @@ func names(r Report) string {
 func TestExamine(t *testing.T) {
 	const (
 		board = "libraries, user, cpu, memory, descriptors, clock, temperature, power"
-		rest  = "model, state_dir, state_dir disk, outbox, source inbox, source inbox watch, source inbox disk, inotify, broker port"
+		rest  = "model, decide, state_dir, state_dir disk, outbox, source inbox, source inbox watch, source inbox disk, inotify, broker port"
 	)
 	for _, test := range []struct {
 		name, config string

@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -14,7 +16,8 @@ import (
 	"sightd/inference"
 )
 
-// model opens the model and has it reproduce its golden inputs, as sightd does when it starts.
+// model opens the model and has it reproduce its golden inputs, as sightd does when it starts, and holds the rules of decisions
+// against its labels.
 func (e *examiner) model(context.Context) []Finding {
 	c := e.config.Model
 	engine, err := daemon.OpenEngine(daemon.EngineOptions{
@@ -39,10 +42,30 @@ func (e *examiner) model(context.Context) []Finding {
 		f.Detail = engine.Name + ": no card beside it, so that nothing proves that this machine runs it right"
 		f.Hint = "put the .json that sightd export wrote back beside the .tflite, or export again"
 	}
+	findings := append([]Finding{f}, e.rules(engine.Labels)...)
 	if err := engine.Close(); err != nil {
-		return []Finding{f, {"model", Fail, err.Error(), ""}}
+		findings = append(findings, Finding{"model", Fail, err.Error(), ""})
 	}
-	return []Finding{f}
+	return findings
+}
+
+// rules has a finding for each label that the rules name and the model hasn't. They are for live sources.
+func (e *examiner) rules(labels []string) []Finding {
+	f := Finding{Name: "decide", Status: OK, Detail: "there is no live source to decide on"}
+	if !slices.ContainsFunc(e.config.Sources, daemon.SourceConfig.Live) {
+		return []Finding{f}
+	}
+	err := e.config.Decide.CheckLabels(labels)
+	if err == nil {
+		f.Detail = "the rules fit the model's labels"
+		return []Finding{f}
+	}
+	var findings []Finding
+	for line := range strings.Lines(err.Error()) {
+		findings = append(findings, Finding{Name: "decide", Status: Fail, Detail: strings.TrimSpace(line)})
+	}
+	findings[len(findings)-1].Hint = "correct it: sightd doesn't start so; \"sightd model info\" lists the labels of a model"
+	return findings
 }
 
 // stateDir looks at the folder for what must survive a restart, and the room there.

@@ -108,15 +108,35 @@ func TestModel(t *testing.T) {
 	write(t, dir+"/other.tflite", string(data))
 	write(t, dir+"/other.json", "{}")
 	write(t, dir+"/broken.tflite", string(data[:len(data)/2]))
-	for path, line := range map[string]string{
-		"":                     "ok model: right on 4 golden inputs",
-		dir + "/alone.tflite":  "warn model: no card beside it -> export again",
-		dir + "/other.tflite":  "fail model: isn't its card -> model verify",
-		dir + "/broken.tflite": "fail model: broken.tflite -> model verify",
-		dir + "/none.tflite":   "fail model: no such file -> model verify",
+	const idle = "ok decide: there is no live source"
+	for path, lines := range map[string][]string{
+		"":                     {"ok model: right on 4 golden inputs", idle},
+		dir + "/alone.tflite":  {"warn model: no card beside it -> export again", idle},
+		dir + "/other.tflite":  {"fail model: isn't its card -> model verify"},
+		dir + "/broken.tflite": {"fail model: broken.tflite -> model verify"},
+		dir + "/none.tflite":   {"fail model: no such file -> model verify"},
 	} {
 		c := config(t)
 		c.Model.Path = path
-		want(t, (&examiner{system: recorded(t, nil), config: c}).model(context.Background()), line)
+		want(t, (&examiner{system: recorded(t, nil), config: c}).model(context.Background()), lines...)
+	}
+}
+
+func TestRules(t *testing.T) {
+	const live = "sources: [{name: inbox, path: ./inbox}, {name: csi, type: rpicam}]\n"
+	for text, lines := range map[string][]string{
+		"":                                 {"ok decide: there is no live source"},
+		"decide: {labels: {linx: deny}}\n": {"ok decide: there is no live source"},
+		live:                               {"ok decide: fit the model's labels"},
+		live + "decide: {labels: {lynx: deny}, groups: {birds: [crane, \"2\"]}}\n": {"ok decide: fit the model's labels"},
+		live + "decide: {labels: {linx: deny}, groups: {birds: [crane, \"9\"]}}\n": {
+			"fail decide: decide.groups[\"birds\"][\"9\"]: want an index from 0 to 2",
+			"fail decide: decide.labels[\"linx\"]: no such label, did you mean \"lynx\"? -> sightd model info"},
+	} {
+		c, err := daemon.Parse("f.yaml", []byte(text), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want(t, (&examiner{config: &c}).rules([]string{"lynx", "crane", "stork"}), lines...)
 	}
 }

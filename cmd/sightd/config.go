@@ -6,13 +6,14 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 
 	"sightd/daemon"
 	"sightd/publish"
 )
 
 const configAbout = `init prints a commented configuration in which every key has its default.
-check says whether a configuration is right; each error has file, line, column and key.
+check says whether a configuration is right; each error has file, line, column and key. Labels that it names are looked up in its model.
 show prints what is in force: defaults, the file over them, variables such as SIGHTD_MQTT_BROKER over both. Passwords are masked.
 schema prints the JSON Schema of the configuration, for editors; with --payloads those of the messages over MQTT, by name.`
 
@@ -46,10 +47,25 @@ func configCommand(_ context.Context, c *call) error {
 			_, err = io.WriteString(c.stdout, config.String())
 			return err
 		}
-		_, err = fmt.Fprintln(c.stdout, "the configuration is right")
-		return err
+		return checkLabels(c.stdout, config)
 	}
 	return usageError{fmt.Sprintf("want init, check, show or schema, have %q", arguments[0])}
+}
+
+// checkLabels holds a configuration that is right by itself against the labels of its model, where something depends on those. A
+// model that is on another machine is no fault.
+func checkLabels(w io.Writer, config daemon.Config) error {
+	right := "the configuration is right"
+	if slices.ContainsFunc(config.Sources, daemon.SourceConfig.Live) {
+		labels, unread := config.Model.ReadLabels()
+		if unread != nil {
+			right += "; it wasn't held against the model's labels: " + printable(unread.Error())
+		} else if err := config.Decide.CheckLabels(labels); err != nil {
+			return err
+		}
+	}
+	_, err := fmt.Fprintln(w, right)
+	return err
 }
 
 // printSchema prints the configuration's schema, or one object with the schemas of all payloads.

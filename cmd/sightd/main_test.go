@@ -107,6 +107,29 @@ func TestConfigInit(t *testing.T) {
 	}
 }
 
+// TestConfigLabels has a label that the model hasn't, with a live source and without one.
+func TestConfigLabels(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "sightd.yaml")
+	const rule, camera = "decide: {labels: {tensh: deny}}\n", "sources: [{name: csi, type: rpicam}]\n"
+	for _, test := range []struct {
+		text string
+		code int
+		want string
+	}{
+		{rule, exitOK, "the configuration is right\n"},
+		{rule + camera, exitRefused, "sightd config: decide.labels[\"tensh\"]: no such label, did you mean \"tench\"?\n"},
+		{camera + "decide: {labels: {tench: deny, \"9\": 0.9}}\n", exitOK, "the configuration is right\n"},
+		{rule + camera + "model: {path: /none.tflite}\n", exitOK, "the configuration is right; it wasn't held against the model's labels: open model: open /none.tflite: no such file or directory\n"},
+	} {
+		if err := os.WriteFile(file, []byte(test.text), 0o666); err != nil {
+			t.Fatal(err)
+		}
+		if code, stdout, stderr := sightd(t, nil, "config", "check", file); code != test.code || stdout+stderr != test.want {
+			t.Errorf("%s gives %d, %q, want %d, %q", test.text, code, stdout+stderr, test.code, test.want)
+		}
+	}
+}
+
 func TestBench(t *testing.T) {
 	code, stdout, stderr := sightd(t, nil, "bench", "--num_runs", "3", "--warmup_runs", "1", "--threads", "1")
 	if code != exitOK {

@@ -1,0 +1,81 @@
+package daemon
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"sightd/models"
+)
+
+// TestCheckLabels holds rules against a model's labels.
+func TestCheckLabels(t *testing.T) {
+	labels := []string{"tabby cat", "lynx", "crane", "crane", "none"}
+	for _, test := range []struct{ name, decide, want string }{
+		{"defaults", "{}", ""},
+		{"in a group", "{labels: {tabby cat: 0.8, \"3\": deny, cats: 0.5}, groups: {cats: [lynx], crane: [2, 3]}}", "decide.labels[\"3\"]: is in the group crane: give the rule to that"},
+		{"a label, an index and a group", "{labels: {tabby cat: 0.8, \"3\": deny, cats: 0.5}, groups: {cats: [lynx]}}", ""},
+		{"misspelled", "{labels: {taby cat: {enter: 0.8, stay: 0.1}}}", `decide.labels["taby cat"]: no such label, did you mean "tabby cat"?`},
+		{"in all places", "{labels: {dog: 1}, groups: {pets: [lynx, linx], big: [7]}, schedule: [{from: 06:00, to: 07:00, labels: {lynxx: 0.9}}]}",
+			"decide.groups[\"big\"][\"7\"]: want an index from 0 to 4\ndecide.groups[\"pets\"][\"linx\"]: no such label, did you mean \"lynx\"?\n" +
+				"decide.labels[\"dog\"]: no such label\ndecide.schedule[0].labels[\"lynxx\"]: no such label, did you mean \"lynx\"?"},
+		{"of two", "{labels: {crane: 0.8}}", `decide.labels["crane"]: 2 labels are called so: give the index, one of 2, 3`},
+		{"that means nothing", "{labels: {none: {allow: true}}}", `decide.labels["none"].allow: want it left out: a label "none" can't be told from no label`},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			c, err := Parse("f.yaml", []byte("decide: "+test.decide+"\n"), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := errorText(c.Decide.CheckLabels(labels)); got != test.want {
+				t.Errorf("got\n%s\nwant\n%s", got, test.want)
+			}
+		})
+	}
+
+	c := DecideConfig{Top: 5, Enter: 0.6, Stay: 0.4, Confirm: [2]int{1, 1}, Unknown: UnknownConfig{Mode: UnknownAuto}, Labels: map[string]LabelConfig{}}
+	for i := range 13 {
+		c.Labels[fmt.Sprintf("unheard of %d", i)] = LabelConfig{}
+	}
+	if lines := strings.Split(errorText(c.CheckLabels(labels)), "\n"); len(lines) != 11 || lines[10] != "and 3 more" {
+		t.Errorf("13 faults: got %q, want ten and how many more", lines)
+	}
+}
+
+// TestModelReadLabels holds the labels that are read of a model without running it against those of one that can run.
+func TestModelReadLabels(t *testing.T) {
+	data, card, err := models.Default()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	for name, text := range map[string]string{
+		"alone.tflite": string(data), "broken.tflite": string(data[:len(data)/2]), "own.txt": strings.Join(card.Labels, "x\n"), "few.txt": "a\nb\n",
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, test := range []struct{ path, labels, wrong string }{
+		{"", "", ""}, {dir + "/alone.tflite", "", ""}, {"", dir + "/own.txt", ""},
+		{"", dir + "/few.txt", "have 2 labels, the model has 1"}, {dir + "/none.tflite", "", "no such file"}, {dir + "/broken.tflite", "", "broken.tflite"},
+		{"", dir + "/none.txt", "no such file"},
+	} {
+		got, err := ModelConfig{Path: test.path, Labels: test.labels}.ReadLabels()
+		engine, opened := OpenEngine(EngineOptions{Model: test.path, Labels: test.labels, Top: 1})
+		if opened == nil {
+			if !slices.Equal(got, engine.Labels) {
+				t.Errorf("%s, %s: got %q, want %q", test.path, test.labels, got, engine.Labels)
+			}
+			if err := engine.Close(); err != nil {
+				t.Error(err)
+			}
+		}
+		if (err == nil) != (opened == nil) || (err == nil) != (test.wrong == "") || !strings.Contains(errorText(err), test.wrong) {
+			t.Errorf("%s, %s: got error %v, to open it gives %v, want %q", test.path, test.labels, err, opened, test.wrong)
+		}
+	}
+}
