@@ -94,6 +94,7 @@ func (s *source) health(now time.Time) publish.SourceHealth {
 		h.Seen, h.Dropped, h.Opened, h.Errors, h.Problem = stats.Seen, stats.Dropped, stats.Opened, stats.Failed, stats.Problem
 		h.Stale = stats.Stale + w.stale.Load()
 		h.Done, h.Refused, h.Unchanged = w.judged.Load(), w.refused.Load(), w.unchanged.Load()
+		h.Paced, h.Blind = w.paced.Load(), w.blinded.Load()
 		return h
 	}
 	stats := s.folder.Stats()
@@ -155,6 +156,7 @@ type pace struct {
 	n     int          // that were ever stored
 	marks []time.Time  // of the pictures within the last healthEach, at most maxMarks
 	more  int          // that marks had no room for
+	begun time.Time    // when the first picture came
 }
 
 // maxMarks bounds the memory; a board that is faster counts what comes on top without its time.
@@ -168,6 +170,9 @@ func (p *pace) add(e decide.Event) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.times[p.n%len(p.times)] = e.InferMS
+	if p.n == 0 {
+		p.begun = e.Time
+	}
 	p.n++
 	if p.forget(e.Time); len(p.marks) < maxMarks {
 		p.marks = append(p.marks, e.Time)
@@ -192,7 +197,8 @@ func (p *pace) figures(now time.Time) (fps float64, infer *publish.Latency) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.forget(now)
-	fps = float64(len(p.marks)+p.more) / healthEach.Seconds()
+	span := min(max(now.Sub(p.begun), time.Second), healthEach)
+	fps = float64(len(p.marks)+p.more) / span.Seconds()
 	if p.n == 0 {
 		return fps, nil
 	}

@@ -46,6 +46,7 @@ type watcher struct {
 
 	rate                              pace // of the pictures that were looked at
 	judged, refused, unchanged, stale atomic.Uint64
+	paced, blinded                    atomic.Uint64
 
 	mu    sync.Mutex  // guards what decides: the observer's decider and ring
 	good  time.Time   // when something was last seen
@@ -89,6 +90,8 @@ func (d *Daemon) watch(ctx context.Context, w *watcher, taken chan<- *job) error
 			if err := d.glance(ctx, w, taken); err != nil {
 				return err
 			}
+		default:
+			w.paced.Add(1)
 		}
 	}
 }
@@ -123,6 +126,7 @@ func (d *Daemon) glance(ctx context.Context, w *watcher, taken chan<- *job) erro
 			w.unchanged.Add(1)
 			w.good = begun
 		} else {
+			w.blinded.Add(1)
 			w.blind = gate
 		}
 		d.tell(w, begun, w.skip(begun, gate), true)

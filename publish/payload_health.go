@@ -89,6 +89,8 @@ type SourceHealth struct {
 	// Of live sources alone.
 	Dropped   uint64  // replaced by a newer one before their turn came
 	Unchanged uint64  // not classified, because nothing had moved
+	Paced     uint64  // not looked at, by fps and interval
+	Blind     uint64  // not classified, because they were black, overexposed, covered or frozen
 	Stale     uint64  // too old when their turn came
 	Opened    uint64  // how often the camera was opened
 	FPS       float64 // pictures looked at a second, over the last minute
@@ -140,6 +142,8 @@ type sourceJSON struct {
 
 	Dropped   uint64  `json:"dropped"`
 	Unchanged uint64  `json:"unchanged"`
+	Paced     uint64  `json:"paced"`
+	Blind     uint64  `json:"blind"`
 	Stale     uint64  `json:"stale"`
 	Opened    uint64  `json:"opened"`
 	FPS       float64 `json:"fps"`
@@ -186,7 +190,7 @@ func newHealth(h *Health, cut int) *healthJSON {
 		v.Sources[i] = sourceJSON{
 			Name: printable(s.Name), Type: text(s.Type, cut), Seen: s.Seen, Done: s.Done, Refused: s.Refused,
 			Ignored: s.Ignored, Errors: s.Errors, Pending: s.Pending, Removed: s.Removed,
-			Dropped: s.Dropped, Unchanged: s.Unchanged, Stale: s.Stale, Opened: s.Opened, FPS: round(s.FPS, 2),
+			Dropped: s.Dropped, Unchanged: s.Unchanged, Paced: s.Paced, Blind: s.Blind, Stale: s.Stale, Opened: s.Opened, FPS: round(s.FPS, 2),
 			Problem: textOrNull(s.Problem, cut),
 		}
 	}

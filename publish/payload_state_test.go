@@ -70,7 +70,7 @@ func busyHealth() Health {
 		Sources: []SourceHealth{
 			{Name: "inbox", Type: "folder", Seen: 2000, Done: 1990, Refused: 5, Ignored: 2, Errors: 1, Pending: 2, Removed: 400},
 			{Name: "door", Type: "folder", Problem: "open /srv/door: permission denied"},
-			{Name: "yard", Type: "v4l2", Seen: 90_000, Done: 30_000, Dropped: 17, Unchanged: 59_970, Stale: 3, Opened: 2, FPS: 14.987},
+			{Name: "yard", Type: "v4l2", Seen: 90_000, Done: 30_000, Dropped: 17, Unchanged: 59_000, Paced: 900, Blind: 70, Stale: 3, Opened: 2, FPS: 14.987},
 		},
 		MQTT: MQTTHealth{Connects: 6, Unsent: 1}, Uptime: 25*time.Hour + 999*time.Millisecond, Time: when,
 	}

@@ -253,7 +253,7 @@ func (r *random) health() Health {
 	for range r.IntN(5) {
 		h.Checks = append(h.Checks, Finding{Name: r.text(), Status: []CheckStatus{CheckOK, CheckWarn, CheckFail}[r.IntN(3)], Detail: r.text()})
 		h.Sources = append(h.Sources, SourceHealth{Name: "door", Type: r.text(), Seen: r.Uint64() >> 1, Pending: r.IntN(9), Problem: r.text(),
-			Dropped: r.Uint64() >> 1, Unchanged: r.Uint64() >> 1, Stale: r.Uint64() >> 1, Opened: r.Uint64() >> 1, FPS: r.Float64() * 60})
+			Dropped: r.Uint64() >> 1, Unchanged: r.Uint64() >> 1, Paced: r.Uint64() >> 1, Blind: r.Uint64() >> 1, Stale: r.Uint64() >> 1, Opened: r.Uint64() >> 1, FPS: r.Float64() * 60})
 	}
 	return h
 }

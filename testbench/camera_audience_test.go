@@ -247,10 +247,10 @@ type vitals struct {
 
 // pulse is how a source fares.
 type pulse struct {
-	Name                                                           string
-	Seen, Done, Refused, Errors, Dropped, Unchanged, Stale, Opened uint64
-	FPS                                                            float64
-	Problem                                                        *string
+	Name                                                                         string
+	Seen, Done, Refused, Errors, Dropped, Unchanged, Paced, Blind, Stale, Opened uint64
+	FPS                                                                          float64
+	Problem                                                                      *string
 }
 
 // vitals asks the daemon how it fares.

@@ -127,9 +127,12 @@ func TestSlowModel(t *testing.T) {
 			t.Errorf("%s: want the pictures to be as old in the end as in the beginning, have a median of %.1f ms and before %.1f ms", name, last, first)
 		}
 		// A picture may be on its way, and one may wait.
-		if missing := int64(p.Seen) - int64(p.Done+p.Dropped+p.Stale+p.Unchanged+p.Refused); p.Dropped == 0 || missing < 0 || missing > 2 {
+		if missing := int64(p.Seen) - int64(p.Done+p.Dropped+p.Stale+p.Unchanged+p.Paced+p.Blind+p.Refused); p.Dropped == 0 || missing < 0 || missing > 2 {
 			t.Errorf("%s: want each picture to be judged or counted as dropped, have %+v", name, p)
 		}
+	}
+	if door, yard := health.pulse(t, "door").Done, health.pulse(t, "yard").Done; float64(min(door, yard)) < 0.9*float64(max(door, yard)) {
+		t.Errorf("want the sources to have their turns, have %d and %d pictures judged", door, yard)
 	}
 	t.Logf("resident memory: %.1f MB after a fifth, %.1f MB in the end", early, late)
 	if late > early+16 {

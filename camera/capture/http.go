@@ -155,7 +155,13 @@ func (s *httpStream) get() (*http.Response, error) {
 			return nil, err
 		}
 		answer, err := s.client.Do(req)
-		if err != nil {
+		switch {
+		case err == nil:
+		case strings.Contains(err.Error(), "malformed HTTP"):
+			return nil, errors.New("its answer is no HTTP") // what it is instead may be different each time
+		case errors.Is(err, io.EOF):
+			return nil, errors.New("it closes the connection without an answer")
+		default:
 			return nil, s.hide(err)
 		}
 		if answer.StatusCode == http.StatusOK {

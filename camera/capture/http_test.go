@@ -235,7 +235,7 @@ func TestHTTPNotThere(t *testing.T) {
 		}
 	}()
 	s, err = mustNew(t, Options{Kind: URL, URL: "http://" + address})(t.Context())
-	if s != nil || err == nil || !strings.Contains(err.Error(), "malformed HTTP") || strings.ContainsAny(err.Error(), "\x1b\n") {
+	if s != nil || err == nil || !strings.Contains(err.Error(), "no HTTP") || strings.ContainsAny(err.Error(), "\x1b\n") {
 		t.Errorf("got %v, %v", s, err)
 	}
 }

@@ -65,8 +65,12 @@ func bounds(held bool) limits {
 	return limits{dark: 24, lamp: 40, few: 3, white: 248, spread: 40, bend: 3, folds: 6, grain: 2}
 }
 
+// maxGrain is how many levels of noise are allowed for.
+const maxGrain = 3
+
 // judge says what keeps a camera from seeing, by one picture, what the last one was, and the noise of cells in levels.
 func (b *blind) judge(p *Picture, noise float64) Sight {
+	noise = min(noise, maxGrain) // more is a change of scene
 	var counts [256]uint16
 	for _, level := range p {
 		counts[level]++
