@@ -14,6 +14,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -75,9 +76,14 @@ func Run(ctx context.Context, config Config, opts Options) (err error) {
 	if err != nil {
 		return err
 	}
-	d := &Daemon{config: config, opts: opts, log: opts.Log, now: time.Now, look: make(chan struct{}, 1), flights: make(chan struct{}, inFlight), sitting: make(chan struct{}, heldRequests)}
+	d := &Daemon{config: config, opts: opts, log: opts.Log, now: time.Now, look: make(chan struct{}, 1), flights: make(chan struct{}, inFlight), sitting: make(chan struct{}, heldRequests/2)}
 	d.started = d.now()
-	defer func() { err = errors.Join(err, d.close()) }()
+	d.log.Info("sightd starts", "version", opts.Version, "name", config.Name, "sources", len(config.Sources))
+	defer func() {
+		if err = errors.Join(err, d.close()); err == nil {
+			d.log.Info("sightd has stopped")
+		}
+	}()
 	if err := d.openEngine(); err != nil {
 		return err
 	}
@@ -237,10 +243,13 @@ func (d *Daemon) introduce(before saved) error {
 		if err := d.tellAvailability(s); err != nil {
 			return err
 		}
-		if before.Images && !d.config.Snapshots.MQTT {
-			if err := d.client.SetImage(s.config.Name, nil); err != nil {
-				return err
-			}
+	}
+	for _, name := range before.Pictured {
+		if d.config.Snapshots.MQTT && slices.ContainsFunc(d.sources, func(s *source) bool { return s.config.Name == name }) {
+			continue
+		}
+		if err := d.client.SetImage(name, nil); err != nil {
+			d.log.Warn("a picture that was published stays with the broker", "source", name, "err", err)
 		}
 	}
 	if err := d.announce(before.Announced); err != nil {
@@ -273,8 +282,12 @@ func (d *Daemon) closeClient() error {
 // close frees what was opened, but for the client and the broker.
 func (d *Daemon) close() error {
 	var errs []error
+	closed := make(chan error)
 	for _, s := range d.sources {
-		errs = append(errs, s.close())
+		go func() { closed <- s.close() }() // at once: a camera that hangs takes its time
+	}
+	for range d.sources {
+		errs = append(errs, <-closed)
 	}
 	if d.outbox != nil {
 		errs = append(errs, d.outbox.Close())

@@ -25,18 +25,23 @@ const healthEach = time.Minute
 func (d *Daemon) report(ctx context.Context) {
 	tick := time.NewTicker(healthEach)
 	defer tick.Stop()
-	for {
+	for all := true; ; {
 		if err := d.tellHealth(); err != nil {
 			d.log.Error("tell the bridge's health", "err", err)
 		}
 		for _, s := range d.sources {
+			if !all && !s.turned() {
+				continue
+			}
 			if err := d.tellAvailability(s); err != nil {
 				d.log.Error("tell a source's state", "source", s.config.Name, "err", err)
 			}
 		}
 		select {
 		case <-tick.C:
+			all = true
 		case <-d.look:
+			all = false
 		case <-ctx.Done():
 			return
 		}

@@ -74,9 +74,6 @@ func (o *observer) mayLook(taken time.Time, heat float64) bool {
 	if o.config.FPS > 0 {
 		pace = max(pace, time.Duration(float64(time.Second)/o.config.FPS))
 	}
-	if pace == 0 && heat > 1 {
-		pace = time.Second / 30 // as pictures may come
-	}
 	pace = time.Duration(heat * float64(pace))
 	if taken.Before(o.last.Add(pace - min(early, pace/2))) {
 		return false

@@ -41,8 +41,9 @@ func openDevice(o capture.Options) (capture.Open, error) {
 	var was *v4l2.Identity
 	return func(ctx context.Context) (capture.Stream, error) {
 		mu.Lock()
-		defer mu.Unlock()
-		path, id, err := v4l2.Resolve(configured, was)
+		last := was
+		mu.Unlock()
+		path, id, err := v4l2.Resolve(configured, last)
 		if err != nil {
 			return nil, err
 		}
@@ -54,7 +55,9 @@ func openDevice(o capture.Options) (capture.Open, error) {
 		}
 		stream, err := open(ctx)
 		if err == nil {
+			mu.Lock()
 			was = &id
+			mu.Unlock()
 		}
 		return stream, err
 	}, nil

@@ -39,7 +39,7 @@ func (d *Daemon) takeRequests(ctx context.Context, taken chan<- *job) {
 	for ctx.Err() == nil {
 		r, err := d.client.NextRequest(ctx)
 		if err == nil {
-			d.takeRequest(working, r, taken)
+			d.takeRequest(ctx, working, r, taken)
 		}
 	}
 	left := make(chan struct{})
@@ -54,7 +54,7 @@ func (d *Daemon) takeRequests(ctx context.Context, taken chan<- *job) {
 		cancel()
 		switch {
 		case err == nil:
-			d.takeRequest(working, r, taken)
+			d.takeRequest(ctx, working, r, taken)
 		case working.Err() != nil || !errors.Is(err, context.DeadlineExceeded):
 			return
 		case closed(left) && d.client.Stats().Requests.Held == 0: // a slow picture is no end: more come when it is answered
@@ -73,34 +73,34 @@ func closed(c <-chan struct{}) bool {
 	}
 }
 
-// takeRequest has one request answered.
-func (d *Daemon) takeRequest(ctx context.Context, r *publish.IncomingRequest, taken chan<- *job) {
+// takeRequest has one request answered, before working ends. When ctx ends there are no more pictures of live sources.
+func (d *Daemon) takeRequest(ctx, working context.Context, r *publish.IncomingRequest, taken chan<- *job) {
 	var err error
 	switch {
 	case r.Err != nil:
-		err = r.AnswerError(ctx, r.Err)
+		err = r.AnswerError(working, r.Err)
 	case r.Command == publish.HealthCheck:
-		err = r.AnswerHealth(ctx, d.health())
+		err = r.AnswerHealth(working, d.health())
 	case r.Command == publish.Classify:
 		select {
 		case taken <- &job{request: r, met: r.Received}:
-		case <-ctx.Done():
+		case <-working.Done():
 			r.Release()
 		}
 	case r.Command == publish.Explain:
-		err = d.explain(ctx, r)
+		err = d.explain(working, r)
 	case r.Command == publish.Snapshot:
 		select {
 		case d.sitting <- struct{}{}:
 			d.waiting.Go(func() {
 				defer func() { <-d.sitting }()
-				d.answered(r, d.answerSnapshot(ctx, r))
+				d.answered(r, d.answerSnapshot(ctx, working, r))
 			})
 		default:
-			err = r.AnswerError(ctx, fmt.Errorf("%d snapshots are waited for already", cap(d.sitting)))
+			err = r.AnswerError(working, fmt.Errorf("%d snapshots are waited for already", cap(d.sitting)))
 		}
 	default:
-		err = r.AnswerError(ctx, fmt.Errorf("want a request of %s, %s, %s or %s, have %q",
+		err = r.AnswerError(working, fmt.Errorf("want a request of %s, %s, %s or %s, have %q",
 			publish.Classify, publish.HealthCheck, publish.Explain, publish.Snapshot, r.Command))
 	}
 	d.answered(r, err)
@@ -119,12 +119,15 @@ func (d *Daemon) explain(ctx context.Context, r *publish.IncomingRequest) error 
 }
 
 // answerSnapshot waits for a picture of a live source.
-func (d *Daemon) answerSnapshot(ctx context.Context, r *publish.IncomingRequest) error {
+func (d *Daemon) answerSnapshot(ctx, working context.Context, r *publish.IncomingRequest) error {
 	p, err := d.portrait(ctx, r.Source)
-	if err != nil {
-		return r.AnswerError(ctx, err)
+	if ctx.Err() != nil && err != nil {
+		err = errors.New("sightd stops")
 	}
-	return r.AnswerSnapshot(ctx, p.at, p.jpeg)
+	if err != nil {
+		return r.AnswerError(working, err)
+	}
+	return r.AnswerSnapshot(working, p.at, p.jpeg)
 }
 
 // liveSource is the live source of that name.

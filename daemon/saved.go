@@ -14,8 +14,8 @@ import (
 // announced, and on a clean stop: never while only states change.
 type saved struct {
 	Sources   map[string]savedSource `json:"sources"`
-	Announced []string               `json:"announced"`        // topics that are retained for Home Assistant
-	Images    bool                   `json:"images,omitempty"` // pictures are retained
+	Announced []string               `json:"announced"`          // topics that are retained for Home Assistant
+	Pictured  []string               `json:"pictured,omitempty"` // sources whose pictures are retained
 }
 
 type savedSource struct {
@@ -43,8 +43,11 @@ func (d *Daemon) restore() saved {
 func (d *Daemon) save(last bool) error {
 	d.saving.Lock()
 	defer d.saving.Unlock()
-	s := saved{Sources: map[string]savedSource{}, Announced: d.announced, Images: d.config.Snapshots.MQTT}
+	s := saved{Sources: map[string]savedSource{}, Announced: d.announced}
 	for _, source := range d.sources {
+		if d.config.Snapshots.MQTT {
+			s.Pictured = append(s.Pictured, source.config.Name)
+		}
 		source.mu.Lock()
 		state := source.state
 		source.mu.Unlock()

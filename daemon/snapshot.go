@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -22,8 +23,12 @@ const snapshotQuality = 85
 
 // openAlbum opens the place for snapshots, where the configuration wants some.
 func (d *Daemon) openAlbum() (err error) {
+	dir := filepath.Join(d.config.StateDir, "snapshots")
+	if _, err := os.Stat(dir); err == nil && d.config.Privacy == PrivacyLabelsOnly {
+		d.log.Warn("there are snapshots from before privacy was labels_only: sightd leaves them to you to delete", "folder", dir)
+	}
 	if c := d.config.Snapshots; c.Enabled && d.config.Privacy != PrivacyLabelsOnly {
-		d.album, err = album.Open(filepath.Join(d.config.StateDir, "snapshots"), int64(c.MaxMB)<<20)
+		d.album, err = album.Open(dir, int64(c.MaxMB)<<20)
 	}
 	return err
 }
@@ -91,6 +96,9 @@ func (d *Daemon) portrait(ctx context.Context, name string) (portrait, error) {
 	if err != nil {
 		return portrait{}, err
 	}
+	if err := s.sees(); err != nil {
+		return portrait{}, err
+	}
 	ctx, cancel := context.WithTimeout(ctx, snapshotTime)
 	defer cancel()
 	answer := make(chan portrait, 1)
@@ -103,10 +111,24 @@ func (d *Daemon) portrait(ctx context.Context, name string) (portrait, error) {
 		return p, p.err
 	case <-ctx.Done():
 	}
-	if problem := s.problem(); problem != "" {
-		return portrait{}, fmt.Errorf("source %s has no picture: %s", name, problem)
+	if err := s.sees(); err != nil {
+		return portrait{}, err
 	}
 	return portrait{}, fmt.Errorf("source %s has brought no picture within %v", name, snapshotTime)
+}
+
+// sees says why a live source can have no picture soon, nil where it may.
+func (s *source) sees() error {
+	stats := s.watcher.live.Stats()
+	switch on, _ := s.enabled(); {
+	case !on:
+		return fmt.Errorf("source %s is switched off", s.config.Name)
+	case stats.Ended:
+		return fmt.Errorf("source %s has no picture: its recording has ended", s.config.Name)
+	case stats.Problem != "" && !stats.Online:
+		return fmt.Errorf("source %s has no picture: %s", s.config.Name, stats.Problem)
+	}
+	return nil
 }
 
 // sit gives a frame to those who asked for one.

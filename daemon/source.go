@@ -18,8 +18,13 @@ type source struct {
 	folder  *camera.Folder // of a folder
 	watcher *watcher       // of a live source
 
-	mu      sync.Mutex
-	state   publish.State
+	mu     sync.Mutex
+	state  publish.State
+	told   string    // availability, the last time
+	arisen time.Time // when a problem was an event, the last time
+
+	telling sync.Mutex // held from a look at what is to be said until it is said, so that the last word is the newest
+
 	changed chan struct{} // closed when state.Enabled changes, and replaced
 }
 
@@ -105,7 +110,7 @@ func (s *source) enable(on bool) bool {
 	if s.state.Enabled == on {
 		return false
 	}
-	s.state.Enabled = on
+	s.state.Enabled, s.arisen = on, time.Time{}
 	close(s.changed)
 	s.changed = make(chan struct{})
 	if s.watcher != nil {
@@ -184,13 +189,21 @@ func (s *source) problem() string {
 	return s.folder.Stats().Problem
 }
 
+// problemEach is how often a live source's problem makes an event at most: one that comes and goes would drown all else.
+const problemEach = time.Minute
+
 // say returns the state to publish, with the source's problem in it, and whether that has just come up. A live source that can't be
 // opened has one problem, whatever is said of each try.
 func (s *source) say(now time.Time) (publish.State, bool) {
 	problem := s.problem()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	arisen := problem != "" && problem != s.state.Problem && (s.watcher == nil || s.state.Problem == "")
+	arisen := problem != "" && problem != s.state.Problem
+	if s.watcher != nil && arisen {
+		if arisen = s.state.Problem == "" && now.Sub(s.arisen) >= problemEach; arisen {
+			s.arisen = now
+		}
+	}
 	s.state.Problem, s.state.Time = problem, now
 	return s.state, arisen
 }
@@ -206,6 +219,14 @@ func (s *source) available() string {
 	return publish.Online
 }
 
+// turned reports whether the source's availability or problem are others than was said.
+func (s *source) turned() bool {
+	available, problem := s.available(), s.problem()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return available != s.told || problem != s.state.Problem
+}
+
 // close ends the source's goroutines, and what it has opened.
 func (s *source) close() error {
 	if s.watcher != nil {
@@ -216,14 +237,27 @@ func (s *source) close() error {
 
 // tellAvailability publishes whether the source is switched on and there, with its state.
 func (d *Daemon) tellAvailability(s *source) error {
-	if err := d.client.SetAvailability(s.config.Name, s.available()); err != nil {
+	s.telling.Lock()
+	defer s.telling.Unlock()
+	available := s.available()
+	s.mu.Lock()
+	s.told = available
+	s.mu.Unlock()
+	if err := d.client.SetAvailability(s.config.Name, available); err != nil {
 		return err
 	}
-	return d.tellState(s)
+	return d.tellStateNow(s)
 }
 
 // tellState publishes the source's state. A problem that has come up is an event too.
 func (d *Daemon) tellState(s *source) error {
+	s.telling.Lock()
+	defer s.telling.Unlock()
+	return d.tellStateNow(s)
+}
+
+// tellStateNow is tellState for those who hold telling.
+func (d *Daemon) tellStateNow(s *source) error {
 	now := d.now()
 	state, arisen := s.say(now)
 	if err := d.client.SetState(s.config.Name, state); err != nil {

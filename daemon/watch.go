@@ -14,6 +14,7 @@ import (
 	"sightd/camera/capture"
 	"sightd/camera/live"
 	"sightd/camera/picture"
+	"sightd/camera/view"
 	"sightd/decide"
 )
 
@@ -24,8 +25,16 @@ const (
 	// unseen is for how long there must be no good picture for a problem to count as a loss of sight.
 	unseen = time.Second
 
-	// manyRefused is how many pictures in a row can't be decoded for that to be a problem of the source.
+	// manyRefused is how many pictures in a row can't be decoded for that to be a problem of the source, and recovery for how long all
+	// must be good for it to be over.
 	manyRefused = 3
+	recovery    = 2 * time.Second
+
+	// thawEach is how often a source that is frozen is opened anew.
+	thawEach = 10 * time.Minute
+
+	// most is how many pictures a second are looked at where fps says nothing.
+	most = 30
 )
 
 // watcher watches a live source: its goroutine takes the newest picture, has it judged when it is worth that, and publishes what is
@@ -40,9 +49,11 @@ type watcher struct {
 	answer  chan error // of the judge: nil, errStale or errStopped
 	sitters chan chan<- portrait
 
-	refusedRun   int // pictures in a row that couldn't be decoded
-	refusedFirst time.Time
-	frozen       bool // the source was opened anew for that already
+	refusedRun   int       // pictures in a row that couldn't be decoded
+	refusedFirst time.Time // the first of them
+	refusing     string    // what is said of such pictures; "": nothing
+	goodSince    time.Time // when pictures could be decoded again
+	thawed       time.Time // when the source was opened anew because it was frozen; zero: it isn't
 
 	rate                              pace // of the pictures that were looked at
 	judged, refused, unchanged, stale atomic.Uint64
@@ -64,6 +75,9 @@ func (d *Daemon) openWatcher(s *source) (*watcher, error) {
 	if err != nil {
 		return nil, err
 	}
+	if o.config.FPS == 0 {
+		o.config.FPS = most
+	}
 	w := &watcher{observer: o, source: s, answer: make(chan error, 1), sitters: make(chan chan<- portrait, heldRequests)}
 	w.live, err = live.Start(live.Options{
 		Name: s.config.Name, Open: open, Stall: s.config.Stall, Enabled: s.state.Enabled,
@@ -82,11 +96,10 @@ func (w *watcher) close() error { return errors.Join(w.live.Close(), w.observer.
 func (d *Daemon) watch(ctx context.Context, w *watcher, taken chan<- *job) error {
 	for {
 		switch err := w.live.Next(ctx, &w.shot); {
-		case errors.Is(err, io.EOF):
-			d.log.Info("the recording has ended", "source", w.source.config.Name)
+		case errors.Is(err, io.EOF): // it may be switched off and on again
 		case err != nil:
 			return nil // ctx has ended: the source is closed later
-		case w.wanted(d.heat.factor()):
+		case len(w.sitters) > 0 || w.wanted(d.heat.factor()):
 			if err := d.glance(ctx, w, taken); err != nil {
 				return err
 			}
@@ -116,15 +129,14 @@ func (d *Daemon) glance(ctx context.Context, w *watcher, taken chan<- *job) erro
 	} else if err != nil {
 		return fmt.Errorf("look at a picture of %s: %w", w.config.Name, err)
 	}
-	w.refusedRun = 0
 	d.sit(w, w.frame)
-	w.complain(look.Problem, gate == decide.Frozen)
+	w.complain(look, begun)
 	if gate != decide.Decided {
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		if gate == decide.Unchanged {
 			w.unchanged.Add(1)
-			w.good = begun
+			w.good, w.blind = begun, decide.Decided
 		} else {
 			w.blinded.Add(1)
 			w.blind = gate
@@ -147,7 +159,7 @@ func (d *Daemon) glance(ctx context.Context, w *watcher, taken chan<- *job) erro
 	now := d.now()
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.good = now
+	w.good, w.blind = now, decide.Decided
 	events := w.decide(now)
 	d.steps.add(decide.Event{Kind: decide.Classified, Time: now, InferMS: milliseconds(seen.Sub(begun) + w.job.took + d.now().Sub(now))})
 	d.tell(w, now, events, true)
@@ -170,25 +182,50 @@ func (w *watcher) refuse(reason string, now time.Time) {
 	if w.refusedRun == 0 {
 		w.refusedFirst = now
 	}
+	w.goodSince = time.Time{}
 	if w.refusedRun++; w.refusedRun < manyRefused {
 		return
 	}
-	problem := "its pictures can't be decoded: " + reason
-	w.live.Complain(problem)
+	w.refusing = "its pictures can't be decoded: " + reason
+	w.live.Complain(w.refusing)
+	w.mu.Lock()
+	w.blind = decide.Decided // the source is lost for another reason now
+	w.mu.Unlock()
 	if now.Sub(w.refusedFirst) >= w.config.Stall {
 		w.refusedRun = 0
-		w.live.Restart(problem)
+		w.restart(w.refusing)
 	}
 }
 
-// complain says what is wrong with what is seen, "" for nothing. A picture that is frozen may come to life when the source is opened
-// anew, which is tried once.
-func (w *watcher) complain(problem string, frozen bool) {
-	w.live.Complain(problem)
-	if frozen && !w.frozen {
-		w.live.Restart(problem)
+// complain says what is wrong with what is seen. A picture that is frozen may come to life when the source is opened anew, which is
+// tried from time to time.
+func (w *watcher) complain(look view.Look, now time.Time) {
+	w.refusedRun = 0
+	if w.goodSince.IsZero() {
+		w.goodSince = now
 	}
-	w.frozen = frozen
+	if now.Sub(w.goodSince) >= recovery {
+		w.refusing = ""
+	}
+	problem := look.Problem
+	if problem == "" {
+		problem = w.refusing
+	}
+	w.live.Complain(problem)
+	switch {
+	case !look.Frozen:
+		w.thawed = time.Time{}
+	case now.Sub(w.thawed) >= thawEach:
+		w.thawed = now
+		w.restart(fmt.Sprintf("picture is frozen: the same for %v and longer", w.config.Frozen))
+	}
+}
+
+// restart has the source opened anew. A recording would only begin again.
+func (w *watcher) restart(why string) {
+	if w.config.Type != TypeReplay {
+		w.live.Restart(why)
+	}
 }
 
 // tell publishes what was decided. pictured: by the picture in w.frame, which the caller may use. The caller holds w.mu.

@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"context"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -13,6 +14,9 @@ import (
 	"testing"
 	"time"
 
+	"sightd/camera/capture"
+	"sightd/camera/live"
+	"sightd/camera/view"
 	"sightd/decide"
 	"sightd/publish"
 )
@@ -220,5 +224,59 @@ func TestPaceOfLooks(t *testing.T) {
 		if n < test.want-2 || n > test.want+2 {
 			t.Errorf("%v fps, every %v, %v times as seldom: want %d looks, have %d", test.fps, test.interval, test.heat, test.want, n)
 		}
+	}
+}
+
+// TestFlappingProblem has a camera whose pictures can now be decoded, now not: that is one problem, not a hundred.
+func TestFlappingProblem(t *testing.T) {
+	w := &watcher{observer: &observer{config: SourceConfig{Type: TypeURL, Stall: 5 * time.Second, Frozen: 30 * time.Second}}}
+	var err error
+	w.live, err = live.Start(live.Options{Name: "door", Enabled: true, Open: func(ctx context.Context) (capture.Stream, error) {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.live.Close() // the test's own
+	changes, last := 0, ""
+	look := func() {
+		if now := w.live.Stats().Problem; now != last {
+			changes, last = changes+1, now
+		}
+	}
+	now := noon
+	for range 200 { // 40 s
+		for range 3 {
+			now = now.Add(50 * time.Millisecond)
+			w.refuse("it is cut off", now)
+			look()
+		}
+		now = now.Add(50 * time.Millisecond)
+		w.complain(view.Look{}, now)
+		look()
+	}
+	if changes != 1 || !strings.Contains(last, "it is cut off") {
+		t.Errorf("want the problem told once, have it changed %d times, to %q", changes, last)
+	}
+	for range 50 {
+		now = now.Add(50 * time.Millisecond)
+		w.complain(view.Look{}, now)
+	}
+	if look(); last != "" {
+		t.Errorf("after good pictures: want no problem, have %q", last)
+	}
+
+	s := newSource(SourceConfig{Name: "door", Type: TypeURL}, savedSource{})
+	s.watcher = w
+	arisen := 0
+	for i := range 120 { // a light that blinks for two minutes
+		w.live.Complain([]string{"picture is black", ""}[i%2])
+		if _, new := s.say(noon.Add(time.Duration(i) * time.Second)); new {
+			arisen++
+		}
+	}
+	if arisen != 2 {
+		t.Errorf("want the problem to be an event once a minute, have %d in two", arisen)
 	}
 }
