@@ -18,7 +18,7 @@ func (d *Daemon) announce(before []string) error {
 		d.client.Announce(topic, payload)
 		d.announced = append(d.announced, topic)
 		for _, s := range d.config.Sources {
-			if topic, payload, err = about.Source(s.Name, d.maxPayload()); err != nil {
+			if topic, payload, err = about.Source(s.Name, s.Live(), d.maxPayload()); err != nil {
 				return err
 			}
 			d.client.Announce(topic, payload)

@@ -69,7 +69,7 @@ type OutboxConfig struct {
 type SnapshotsConfig struct {
 	Enabled bool `yaml:"enabled"` // keep the pictures of live sources' events in the state folder
 	MaxMB   int  `yaml:"max_mb"`  // MiB of those that are kept: 1 to 1048576; the oldest make room
-	MQTT    bool `yaml:"mqtt"`    // publish a small JPEG of each source's last picture
+	MQTT    bool `yaml:"mqtt"`    // publish a small JPEG of each live source's last event
 }
 
 // LimitsConfig bounds what a single picture may cost.
@@ -124,41 +124,78 @@ func Example() string { return exampleConfig }
 // Load reads the configuration from the file at path and from env, which has the form of os.Environ. With an empty
 // path there are only the defaults and env. See Parse for the rules and the errors.
 func Load(path string, env []string) (Config, error) {
+	data, err := readConfig(path)
+	if err != nil {
+		return Config{}, err
+	}
+	return Parse(path, data, env)
+}
+
+// Check is Load, and holds the rules of decisions against the labels of the configuration's model, where a rule names a label or a
+// live source follows them. unread says why that can't be done: the model may be on another machine.
+func Check(path string, env []string) (config Config, unread, err error) {
+	data, err := readConfig(path)
+	if err != nil {
+		return Config{}, nil, err
+	}
+	r := readerOf(path, data, env)
+	if err := r.err(); err != nil {
+		return Config{}, nil, err
+	}
+	if !r.config.NeedsLabels() {
+		return r.config, nil, nil
+	}
+	labels, err := r.config.Model.ReadLabels()
+	if err != nil {
+		return r.config, err, nil
+	}
+	r.checkDecide(labels)
+	return r.config, nil, r.err()
+}
+
+// readConfig is the text of the file at path, nil without one.
+func readConfig(path string) ([]byte, error) {
 	if path == "" {
-		return Parse("", nil, env)
+		return nil, nil
 	}
 	f, err := os.Open(path)
 	if err != nil {
-		return Config{}, fmt.Errorf("read configuration: %w", err)
+		return nil, fmt.Errorf("read configuration: %w", err)
 	}
 	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, maxConfigBytes+1)) // Parse refuses the byte too many
+	data, err := io.ReadAll(io.LimitReader(f, maxConfigBytes+1)) // readYAML refuses the byte too many
 	if err != nil {
-		return Config{}, fmt.Errorf("read configuration: %w", err)
+		return nil, fmt.Errorf("read configuration: %w", err)
 	}
-	return Parse(path, data, env)
+	return data, nil
 }
 
 // Parse lays data, a YAML document, and env over the defaults. name is the file's name in errors.
 //
 // A variable SIGHTD_MQTT_BROKER in env sets the key mqtt.broker, and so on for every key outside of sources; it wins
-// over the file, an empty one too. Lists and keys are YAML there, too: SIGHTD_DECIDE_CONFIRM='[3, 5]'. Unknown keys and variables, keys given twice and values out of range are errors. The
-// keys of later versions are accepted at their default only.
+// over the file, an empty one too. Lists and keys are YAML there, too: SIGHTD_DECIDE_CONFIRM='[3, 5]'. Unknown keys and variables,
+// keys given twice and values out of range are errors. The keys of later versions are accepted at their default only.
 //
 // The error has one line for each of the first ten faults, those of the file first and in its order, as
 // "FILE:LINE:COLUMN: KEY: what is wrong" or "VARIABLE: KEY: what is wrong". It never holds a password, nor any other
 // text that is likely to have one in it. Parse opens no file.
 func Parse(name string, data []byte, env []string) (Config, error) {
+	r := readerOf(name, data, env)
+	if err := r.err(); err != nil {
+		return Config{}, err
+	}
+	return r.config, nil
+}
+
+// readerOf has read data and env.
+func readerOf(name string, data []byte, env []string) *configReader {
 	r := newConfigReader(name)
 	r.readYAML(data)
 	r.readEnv(env)
 	if len(r.faults) == 0 {
 		r.checkTogether() // values that are wrong by themselves would only add false alarms
 	}
-	if err := r.err(); err != nil {
-		return Config{}, err
-	}
-	return r.config, nil
+	return r
 }
 
 // Redacted is a copy of c to be shown: with "***" for what is a password, or may be one, as in a URL.

@@ -112,7 +112,7 @@ func (r *configReader) checkTogether() {
 	r.checkMQTT()
 	r.checkPaths()
 	r.checkLive()
-	r.checkDecide()
+	r.checkDecide(nil)
 	r.checkPrivacy()
 }
 

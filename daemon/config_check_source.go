@@ -90,9 +90,9 @@ func (r *configReader) checkLive() {
 	}
 }
 
-// checkDecide has package decide look at its rules, as far as it can without the model's labels.
-func (r *configReader) checkDecide() {
-	err := r.config.Decide.rules().Check(nil)
+// checkDecide has package decide look at its rules, as far as it can where labels is nil, and not the model's.
+func (r *configReader) checkDecide(labels []string) {
+	err := r.config.Decide.rules().Check(labels)
 	if err == nil {
 		return
 	}
@@ -103,8 +103,13 @@ func (r *configReader) checkDecide() {
 	}
 	for _, f := range faults {
 		key := decideKey(f.Path)
-		if _, given := r.places[key]; !given && len(f.Path) > 1 { // the short form of a label's rule
-			key = decideKey(f.Path[:len(f.Path)-1])
+		if _, given := r.places[key]; !given && len(f.Path) > 1 {
+			section := decideKey(f.Path[:len(f.Path)-1])
+			if f.Path[0] == "groups" { // a group's members have its place
+				r.faults = append(r.faults, configFault{place: r.places[section], key: key, text: f.Problem})
+				continue
+			}
+			key = section // the short form of a label's rule
 		}
 		if key == "decide.stay" && r.places[key] == (configPlace{}) { // it has its default
 			r.fault("decide.enter", fmt.Errorf("want at least decide.stay, which is %v unless it is given, have %v", r.config.Decide.Stay, r.config.Decide.Enter))

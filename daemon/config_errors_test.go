@@ -146,6 +146,7 @@ func TestConfigSourceErrors(t *testing.T) {
 		return "sources:\n- {name: a, type: v4l2, device: /dev/video0, " + keys + "}\n"
 	}
 	address := func(url string) string { return "sources:\n- {name: a, type: url, url: '" + url + "'}\n" }
+	const noScheme = "f.yaml:2:24: sources[0].url: want a URL such as rtsp://192.168.1.20/stream, have one that begins with no rtsp:// or http://"
 	const badURL = "f.yaml:2:24: sources[0].url: want a URL such as rtsp://192.168.1.20/stream, have something else; write @ as %40, and in a user or password / as %2F, # as %23, ? as %3F and % as %25"
 	checkErrors(t, []errorTest{
 		{"key of a camera", "sources:\n- {name: a, path: b}\n- {name: c, path: d, type: folder, device: x}\n",
@@ -194,14 +195,18 @@ func TestConfigSourceErrors(t *testing.T) {
 			"f.yaml:2:47: sources[0].fps: want stall longer than two pictures take, have a stall of 5s and 20s for two pictures"},
 		{"many pixels", v4l2("size: 8192x8192"), "f.yaml:2:46: sources[0].size: want at most limits.max_pixels, which is 50000000, have 67108864"},
 
-		{"no URL", address("192.168.1.20"), badURL}, {"password with #", address("rtsp://u:hunter2#@x/y"), badURL}, {"broken", address("rtsp://u:hunter2"), badURL},
+		{"no URL", address("192.168.1.20"), noScheme}, {"no URL with a port", address("cam:8080/x"), noScheme}, {"host and path", address("192.168.1.20/stream"), noScheme}, {"password with #", address("rtsp://u:hunter2#@x/y"), badURL}, {"broken", address("rtsp://u:hunter2"), badURL},
 		{"password with a slash", address("rtsp://u:1/hunter2@x/y"), badURL},
 		{"URL's scheme", address("ftp://u:hunter2@x"), `f.yaml:2:24: sources[0].url: want the scheme http, https, rtsp, rtsps, rtmp, rtmps, rtp, udp, tcp, srt or file, have "ftp"`},
 		{"URL without //", address("rtsp:x"), "f.yaml:2:24: sources[0].url: want it to begin with rtsp://, have something else"},
 		{"URL without a host", address("rtsp:///x"), "f.yaml:2:24: sources[0].url: want a host in the URL, have none"},
+		{"password with :, @ and /", address("rtsp://viewer:hunter2:x@/y@z/s"), "f.yaml:2:24: sources[0].url: want a host behind the user and password, have none; " +
+			"write @ as %40, and in a user or password / as %2F, # as %23, ? as %3F and % as %25"},
 		{"URL's port", address("rtsp://u:hunter2@x:99999/"), `f.yaml:2:24: sources[0].url: want a port from 1 to 65535, have "99999"`},
 		{"URL of a file", address("file://x"), "f.yaml:2:24: sources[0].url: want file:// and a path from the root, such as file:///srv/door.mp4, have something else"},
 		{"pipeline", "sources:\n- {name: a, type: gstreamer, pipeline: ' '}\n", `f.yaml:2:30: sources[0].pipeline: want a pipeline such as "nvarguscamerasrc ! nvvidconv", have an empty one`},
+		{"pipeline without an end", "sources:\n- {name: a, type: gstreamer, pipeline: 'videotestsrc ! '}\n",
+			"f.yaml:2:30: sources[0].pipeline: want an element at the end of the pipeline, have a !, behind which one is missing"},
 		{"pipeline with a sink", "sources:\n- {name: a, type: gstreamer, pipeline: rtspsrc user-pw=hunter2 ! fakesink}\n",
 			"f.yaml:2:30: sources[0].pipeline: pipeline ends in fakesink: leave the sink out, there is one already"},
 

@@ -3,10 +3,17 @@ package daemon
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"sightd/decide"
 	"sightd/export/tflitefile"
 )
+
+// NeedsLabels reports whether the rules of decisions have to fit the model's labels: they name one, or a live source follows them.
+func (c Config) NeedsLabels() bool {
+	return slices.ContainsFunc(c.Sources, SourceConfig.Live) || len(c.Decide.Labels) > 0 || len(c.Decide.Groups) > 0 ||
+		slices.ContainsFunc(c.Decide.Schedule, func(p PeriodConfig) bool { return len(p.Labels) > 0 })
+}
 
 // CheckLabels tells what is wrong with the rules for a model with these labels, for each class one. The error has a line for each of
 // the first ten faults, as "KEY: what is wrong", with the labels that may be meant where there is no such one. Live sources alone

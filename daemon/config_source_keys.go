@@ -202,12 +202,18 @@ func setMotion(dst *string) configSetter {
 	}
 }
 
+// urlScheme is how a URL begins, one without // too, which is told of by its scheme.
+var urlScheme = regexp.MustCompile(`^[a-zA-Z][a-zA-Z0-9+.-]*:(//|[^0-9])`)
+
 // checkStream never repeats the URL: it may have a password in it. The errors of package capture don't, either.
 func checkStream(s string) error {
+	const escapes = "; write @ as %40, and in a user or password / as %2F, # as %23, ? as %3F and % as %25"
+	if !strings.Contains(s, "@") && !urlScheme.MatchString(s) {
+		return errors.New("want a URL such as rtsp://192.168.1.20/stream, have one that begins with no rtsp:// or http://")
+	}
 	u, err := url.Parse(s)
 	if err != nil || u.Scheme == "" || u.User == nil && strings.Contains(s, "@") { // a password with / in it looks like a port and a path
-		return errors.New("want a URL such as rtsp://192.168.1.20/stream, have something else; " +
-			"write @ as %40, and in a user or password / as %2F, # as %23, ? as %3F and % as %25")
+		return errors.New("want a URL such as rtsp://192.168.1.20/stream, have something else" + escapes)
 	}
 	schemes := []string{"http", "https", "rtsp", "rtsps", "rtmp", "rtmps", "rtp", "udp", "tcp", "srt", "file"}
 	if !slices.Contains(schemes, u.Scheme) {
@@ -224,6 +230,9 @@ func checkStream(s string) error {
 	}
 	listens := u.Scheme == "udp" || u.Scheme == "rtp" || u.Scheme == "tcp" || u.Scheme == "srt" // on any address of this board
 	if u.Hostname() == "" && !(listens && u.Port() != "") {
+		if u.User != nil {
+			return errors.New("want a host behind the user and password, have none" + escapes)
+		}
 		return errors.New("want a host in the URL, have none")
 	}
 	if port := u.Port(); port != "" || strings.HasSuffix(u.Host, ":") {
@@ -239,6 +248,9 @@ func checkStream(s string) error {
 func checkPipeline(s string) error {
 	if strings.TrimSpace(s) == "" {
 		return errors.New("want a pipeline such as \"nvarguscamerasrc ! nvvidconv\", have an empty one")
+	}
+	if last := strings.TrimSpace(s); strings.HasSuffix(last, "!") && !strings.HasSuffix(last, `\!`) {
+		return errors.New("want an element at the end of the pipeline, have a !, behind which one is missing")
 	}
 	_, err := capture.New(capture.Options{Kind: capture.GStreamer, Pipeline: s})
 	return err

@@ -115,7 +115,7 @@ func (d *Daemon) explain(ctx context.Context, r *publish.IncomingRequest) error 
 	if err != nil {
 		return r.AnswerError(ctx, err)
 	}
-	return r.AnswerExplain(ctx, s.watcher.ring.Around(r.At, r.Span, maxEntries))
+	return r.AnswerExplain(ctx, s.watcher.ring.Around(r.At, r.Span, maxEntries), s.problem())
 }
 
 // answerSnapshot waits for a picture of a live source.

@@ -175,6 +175,7 @@ func (s *source) shows(now decide.State) bool {
 		best = &now.Score // of a copy: what was given away before isn't changed
 	}
 	s.state.Best, s.state.Smoothed, s.state.Since = best, now.Smoothed, now.Since
+	s.state.Unseen = best != nil && !now.Seen
 	if best == nil || before == nil {
 		return (best == nil) != (before == nil)
 	}

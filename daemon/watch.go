@@ -255,7 +255,10 @@ func (d *Daemon) tell(w *watcher, now time.Time, events []decide.Event, pictured
 
 // said is what the log says of an event.
 func said(e *decide.Event) []any {
-	about := []any{"source", e.Source, "label", e.Label.Label, "score", thousandths(e.Label.Score), "smoothed", thousandths(e.Smoothed)}
+	about := []any{"source", e.Source, "label", e.Label.Label}
+	if len(e.Top) > 0 {
+		about = append(about, "score", thousandths(e.Label.Score), "smoothed", thousandths(e.Smoothed))
+	}
 	if e.Kind != decide.Leave {
 		about = append(about, "previous", e.Previous)
 	}

@@ -67,7 +67,7 @@ type Event struct {
 	FrameAge time.Duration // from when its source handed the picture out until Time
 
 	// The rest is said by the events of live sources alone.
-	Label    *Score        // what entered, or changed to; of a Leave what left. Its Score is that of this picture
+	Label    *Score        // what entered, or changed to; of a Leave what left. Its Score is that of this picture, 0 where Top is empty
 	Smoothed float32       // Label's score over several pictures, 0 to 1
 	Previous string        // label before, None or Unknown
 	Duration time.Duration // for how long Previous (of a Leave: Label) was shown, its hold included

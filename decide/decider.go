@@ -31,7 +31,8 @@ type Look struct {
 // State is what a source shows.
 type State struct {
 	Score              // of the last look; Label is None or Unknown, with NoIndex, where no label is shown
-	Smoothed float32   // its score over several looks
+	Seen     bool      // there is a look, and no loss since: else Score's Score is 0, which says nothing
+	Smoothed float32   // its score over several looks, up to the last one
 	Since    time.Time // when it entered, or was changed to; zero before the first call
 	Missing  bool      // the last pictures don't show it any more, or there are none; it leaves after hold
 }
@@ -210,7 +211,7 @@ func (d *Decider) Wants(now time.Time) bool {
 
 // State is what is shown after the last call.
 func (d *Decider) State() State {
-	s := State{Score: Score{Label: None, Index: NoIndex}, Since: d.since}
+	s := State{Score: Score{Label: None, Index: NoIndex}, Seen: d.fresh, Since: d.since}
 	switch {
 	case d.label != nobody:
 		s.Score = d.score(d.label)

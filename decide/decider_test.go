@@ -45,7 +45,7 @@ func TestEvents(t *testing.T) {
 	for i := range 3 {
 		look(i, scores{0: 0.5, 1: 0.3, 3: 0.1})
 	}
-	if s := d.State(); s.Label != "pet" || s.Index != NoIndex || s.Score.Score != 0.8 || s.Smoothed != 0.8 || !s.Since.Equal(at(2)) || s.Missing {
+	if s := d.State(); s.Label != "pet" || s.Index != NoIndex || s.Score.Score != 0.8 || s.Smoothed != 0.8 || !s.Since.Equal(at(2)) || s.Missing || !s.Seen {
 		t.Errorf("have state %+v, want pet", s)
 	}
 	for i := 3; i < 8; i++ {
@@ -57,6 +57,9 @@ func TestEvents(t *testing.T) {
 	look(17, scores{3: 0.9})
 	for i := 18; i < 30; i++ {
 		events = append(events, d.Lost(at(i), CameraLost, "no picture for 5s")...)
+		if s := d.State(); s.Seen || s.Score.Score != 0 {
+			t.Errorf("at %d: have state %+v, want no score of a look", i, s)
+		}
 	}
 	want := []string{
 		"enter 12:00:02 pet/-1 0.80 (0.80) after unknown for 2s, top [{cat 0 0.5} {dog 1 0.3}], error \"\"",

@@ -16,10 +16,11 @@ type Entry struct {
 	Time   time.Time `json:"ts"`
 	Until  time.Time `json:"until"` // of the last picture of a run
 	Seq    uint64    `json:"seq"`   // of the first picture
-	Count  int       `json:"count"` // pictures
+	Count  int       `json:"count"` // pictures; where there were none, see Gate.NoPicture, how often that was noticed
 	Gate   Gate      `json:"gate"`
 	Reason string    `json:"reason"` // the gate for people; empty until Entry is marshalled
-	// Top starts with what the gate is about; the best others follow. It is empty for pictures that weren't classified.
+	// Top starts with what the gate is about; the best others follow. It is empty for pictures that weren't classified, and for what
+	// left without one.
 	Top      []Score `json:"top"`
 	Smoothed float64 `json:"smoothed"` // score of Top[0]
 	Have     float64 `json:"have"`     // the score that was compared
@@ -44,7 +45,7 @@ func (e Entry) MarshalJSON() ([]byte, error) {
 	}{e.Time.UTC().Format(layout), e.Until.UTC().Format(layout), plain(e)})
 }
 
-// Why is the gate with its numbers, such as "confirming 1 of 3".
+// Why is the gate with its numbers, such as "confirming 1 of 3". Of what left without a picture it has the label, which Top hasn't.
 func (e Entry) Why() string {
 	switch e.Gate {
 	case BelowEnter, BelowStay:
@@ -59,11 +60,15 @@ func (e Entry) Why() string {
 		return fmt.Sprintf("cooling down for %s", short(e.Left))
 	case Holding:
 		if e.Absent > 0 {
-			return fmt.Sprintf("%s stays for %s", printable(e.Shown), short(e.Left))
+			return fmt.Sprintf("%s stays %s more", printable(e.Shown), short(e.Left))
 		}
 		return fmt.Sprintf("%s stays until it is missing for %s", printable(e.Shown), short(e.Left))
 	case Changed:
 		return "changed from " + printable(e.Before)
+	case Left:
+		if len(e.Top) == 0 {
+			return printable(e.Before) + " left"
+		}
 	}
 	return e.Gate.String()
 }
@@ -96,7 +101,10 @@ func (e Entry) when() string {
 }
 
 func (e Entry) what() string {
-	if e.Count > 1 {
+	if lasted := e.Until.Sub(e.Time); e.Gate.NoPicture() && lasted > 0 {
+		return e.Why() + " for " + short(lasted.Seconds())
+	}
+	if e.Count > 1 && !e.Gate.NoPicture() {
 		return fmt.Sprintf("%s, %d pictures", e.Why(), e.Count)
 	}
 	return e.Why()

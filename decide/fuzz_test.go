@@ -94,6 +94,9 @@ func (o *observer) events(now time.Time, d *Decider, events []Event) error {
 	if !(state.Score.Score >= 0 && state.Score.Score <= 1 && state.Smoothed >= 0 && state.Smoothed <= 1) {
 		return fmt.Errorf("state %+v", state)
 	}
+	if !state.Seen && state.Score.Score != 0 {
+		return fmt.Errorf("a score without a look: %+v", state)
+	}
 	if state.Label == Unknown && o.rules.Unknown.Mode == UnknownOff {
 		return fmt.Errorf("unknown, where that is off")
 	}

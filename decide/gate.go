@@ -79,5 +79,8 @@ func (g *Gate) UnmarshalText(text []byte) error {
 	return nil
 }
 
+// NoPicture reports whether the gate is one of a time without pictures: how often it was told is no count of any.
+func (g Gate) NoPicture() bool { return g == Waiting || g == CameraLost || g == Disabled }
+
 // skip reports whether the picture wasn't classified.
 func (g Gate) skip() bool { return g >= Unchanged && g < gates }

@@ -81,7 +81,9 @@ func (d *Decider) explainSkip(now time.Time, why Gate, before int, shown uint16,
 	}
 	v := d.happened(events[0].Kind, before)
 	r := d.skipped(now, v.gate, shown)
-	d.name(&r, v.of)
+	if d.fresh { // else there is no score
+		d.name(&r, v.of)
+	}
 	d.record = r
 }
 

@@ -193,12 +193,12 @@ func TestEntryLines(t *testing.T) {
 12:00:05.100  dog 0.70 (smoothed 0.55)  confirming 2 of 3  [cat]
 12:00:05.200  dog 0.70 (smoothed 0.63)  cat stays until it is missing for 10s  [cat]
 12:00:05.300  dog 0.70 (smoothed 0.66)  cat stays until it is missing for 10s  [cat]
-12:00:05.400  dog 0.70 (smoothed 0.68)  cat stays for 10s  [cat, missing for 0s]
-12:00:05.500  dog 0.70 (smoothed 0.69)  cat stays for 9.9s  [cat, missing for 100ms]
-12:00:05.600  dog 0.70 (smoothed 0.70)  cat stays for 9.8s  [cat, missing for 200ms]
+12:00:05.400  dog 0.70 (smoothed 0.68)  cat stays 10s more  [cat, missing for 0s]
+12:00:05.500  dog 0.70 (smoothed 0.69)  cat stays 9.9s more  [cat, missing for 100ms]
+12:00:05.600  dog 0.70 (smoothed 0.70)  cat stays 9.8s more  [cat, missing for 200ms]
 12:00:16.000  dog 0.70 (smoothed 0.70)  changed from cat  [dog]
 12:00:17.000 to 12:00:22.000  frozen, 2 pictures  [dog, missing for 5s]
-12:00:27.000  dog 0.00 (smoothed 0.70)  left  [none]
+12:00:27.000  dog left  [none]
 12:00:28.000  frozen  [none]
 `
 	var have strings.Builder
@@ -227,6 +227,49 @@ TIME                          BEST  SCORE  SMOOTHED  WHY                        
 	}
 	if have := "\n" + have.String(); have != want {
 		t.Errorf("have\n%s\nwant\n%s", have, want)
+	}
+}
+
+// TestTableWithoutPictures has blanks where there was no score, and times where there was no picture to count.
+func TestTableWithoutPictures(t *testing.T) {
+	d := decider(t, DefaultRules(), 0)
+	ring := NewRing(DefaultRing, d)
+	if d.State().Seen {
+		t.Error("a look is seen before the first one")
+	}
+	at := func(seconds float64) time.Time { return noon.Add(time.Duration(seconds * 1e9)) }
+	for i := range 3 {
+		d.Observe(Look{Time: at(float64(i)), Scores: show(scores{0: 0.9})})
+		ring.Add(d.Record())
+	}
+	for i := range 60 {
+		d.Lost(at(10+float64(i)/2), CameraLost, "gone")
+		ring.Add(d.Record())
+	}
+	d.Lost(at(50), Disabled, "off")
+	ring.Add(d.Record())
+	want := `
+TIME                          BEST  SCORE  SMOOTHED  WHY                    SHOWN
+12:00:00.000                  cat   0.90   0.90      confirming 1 of 3      unknown
+12:00:01.000                  cat   0.90   0.90      confirming 2 of 3      unknown
+12:00:02.000                  cat   0.90   0.90      entered                cat
+12:00:10.000 to 12:00:19.500                         camera lost for 9.5s   cat, missing for 9.5s
+12:00:20.000                                         cat left               none
+12:00:20.500 to 12:00:39.500                         camera lost for 19s    none
+12:00:50.000                                         disabled               none
+`
+	entries := ring.Around(noon, time.Hour, 1000)
+	var have strings.Builder
+	if err := WriteTable(&have, Runs(entries)); err != nil {
+		t.Fatal(err)
+	}
+	squeeze := func(s string) string { return strings.Join(strings.Fields(s), " ") }
+	if have := have.String(); squeeze(have) != squeeze(want) {
+		t.Errorf("have\n%s\nwant%s", have, want)
+	}
+	left := entries[len(entries)-3]
+	if left.Gate != Left || len(left.Top) != 0 || left.Smoothed != 0 || left.Why() != "cat left" {
+		t.Errorf("have %+v, want a cat that left without a look", left)
 	}
 }
 

@@ -26,7 +26,7 @@ func (e *examiner) address(ctx context.Context, name string, i int) Finding {
 		return f
 	}
 	if u.Scheme == "file" {
-		return recording(name, u.Path, fmt.Sprintf("sources[%d].url", i))
+		return recording(ctx, name, u.Path, fmt.Sprintf("set sources[%d].url to a video, as file:///srv/film.mp4", i), false)
 	}
 	host, port := u.Hostname(), cmp.Or(u.Port(), defaultPort(u.Scheme))
 	if waits(u.Scheme, host) {
@@ -51,7 +51,8 @@ func (e *examiner) address(ctx context.Context, name string, i int) Finding {
 		return f
 	}
 	conn.Close() // nothing was said
-	f.Status, f.Detail, f.Hint = OK, fmt.Sprintf("%s answers at %s, port %s", shown, addresses[0], port), ""
+	f.Status, f.Hint = OK, ""
+	f.Detail = fmt.Sprintf("%s: %s accepts connections on port %s; what it sends isn't looked at", shown, addresses[0], port)
 	return f
 }
 

@@ -29,7 +29,7 @@ func TestAddress(t *testing.T) {
 		want      []string
 	}{
 		{"answers", fmt.Sprintf("rtsp://u:hunter2@127.0.0.1:%d/s?p=hunter2", port(ln)), nil, []string{program, "ok source a: rtsp://***@127.0.0.1"}},
-		{"HTTP", fmt.Sprintf("http://127.0.0.1:%d/mjpeg", port(ln)), nil, []string{fmt.Sprintf("ok source a: answers at 127.0.0.1, port %d", port(ln))}},
+		{"HTTP", fmt.Sprintf("http://127.0.0.1:%d/mjpeg", port(ln)), nil, []string{fmt.Sprintf("ok source a: 127.0.0.1 accepts connections on port %d; what it sends isn't looked at", port(ln))}},
 		{"refuses", fmt.Sprintf("rtsp://u:hunter2@127.0.0.1:%d/s", closed), nil, []string{program, "fail source a: nothing listens on port -> switch on"}},
 		{"unknown name", "rtsp://u:hunter2@door.home/s", func(context.Context, string) ([]string, error) {
 			return nil, &net.DNSError{Err: "no such host", Name: "door.home", IsNotFound: true}

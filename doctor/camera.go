@@ -5,9 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"io/fs"
-	"os"
 	"os/exec"
 	"slices"
 	"strings"
@@ -27,7 +24,9 @@ func (e *examiner) live(ctx context.Context, i int) []Finding {
 	case daemon.TypeV4L2:
 		findings = append(findings, e.device(ctx, name, i))
 	case daemon.TypeReplay:
-		findings = append(findings, recording(name, c.Path, fmt.Sprintf("sources[%d].path", i)))
+		findings = append(findings, recording(ctx, name, c.Path, fmt.Sprintf("set sources[%d].path to a folder of pictures or a video", i), true))
+	case daemon.TypeGStreamer:
+		findings = append(findings, pipeline(ctx, name, c.Pipeline)...)
 	case daemon.TypeURL:
 		findings = append(findings, e.address(ctx, name, i))
 	}
@@ -157,37 +156,4 @@ func offered(f v4l2.Format, size daemon.SizeConfig) bool {
 	return slices.ContainsFunc(f.Sizes, func(s v4l2.Size) bool {
 		return s.Width <= size.Width && size.Width <= max(s.Width, s.MaxWidth) && s.Height <= size.Height && size.Height <= max(s.Height, s.MaxHeight)
 	})
-}
-
-// recording looks at a folder of pictures or a video, which a key names.
-func recording(name, path, key string) Finding {
-	f := Finding{Name: name, Status: Fail, Hint: "set " + key + " to a folder of pictures or a video"}
-	info, err := os.Stat(path)
-	switch {
-	case errors.Is(err, fs.ErrPermission):
-		f.Detail, f.Hint = err.Error(), asUser
-		return f
-	case err != nil:
-		f.Detail = err.Error()
-		return f
-	case !info.IsDir() && !info.Mode().IsRegular():
-		f.Detail = path + ": want a folder or a file, have " + kind(info.Mode())
-		return f
-	}
-	file, err := os.Open(path)
-	if err == nil && info.IsDir() {
-		_, err = file.Readdirnames(1)
-	}
-	switch {
-	case errors.Is(err, io.EOF):
-		f.Status, f.Detail, f.Hint = Warn, path+" is empty: there is nothing to replay", "put pictures there"
-	case err != nil:
-		f.Detail, f.Hint = err.Error(), asUser
-	default:
-		f.Status, f.Detail, f.Hint = OK, path+" is there, and may be read", ""
-	}
-	if file != nil {
-		file.Close() // it was only read from
-	}
-	return f
 }

@@ -56,7 +56,9 @@ func TestPrograms(t *testing.T) {
 		{"video without ffmpeg", "{name: a, type: replay, path: " + film + "}", nil, []string{"fail source a program: ffmpeg is not installed -> sudo apt install ffmpeg", there}},
 		{"film over file://", "{name: a, type: url, url: 'file://" + film + "'}", []string{"ffmpeg"}, []string{"ok source a program: ffmpeg", there}},
 		{"missing film over file://", "{name: a, type: url, url: 'file://" + film + ".no'}", []string{"ffmpeg"},
-			[]string{"ok source a program: ffmpeg", "fail source a: no such file -> set sources[0].url"}},
+			[]string{"ok source a program: ffmpeg", "fail source a: no such file -> set sources[0].url to a video"}},
+		{"folder over file://", "{name: a, type: url, url: 'file://" + dir + "'}", []string{"ffmpeg"},
+			[]string{"ok source a program: ffmpeg", "fail source a: want a video, have a folder -> set sources[0].url to a video"}},
 		{"folder", "{name: a, type: replay, path: " + dir + "}", nil, []string{there}},
 		{"empty folder", "{name: a, type: replay, path: " + t.TempDir() + "}", nil, []string{"warn source a: is empty -> put pictures there"}},
 		{"missing folder", "{name: a, type: replay, path: " + dir + "/none}", nil, []string{"fail source a: no such file -> set sources[0].path"}},
@@ -73,7 +75,7 @@ func TestRecordingOfNothing(t *testing.T) {
 	if err := unix.Mkfifo(fifo, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	want(t, []Finding{recording("source a", fifo, "sources[0].path")}, "fail source a: want a folder or a file, have a device, a FIFO -> set sources[0].path")
+	want(t, []Finding{recording(context.Background(), "source a", fifo, "set sources[0].path", true)}, "fail source a: want a folder or a file, have a device, a FIFO -> set sources[0].path")
 }
 
 func TestDevice(t *testing.T) {

@@ -6,7 +6,9 @@
 // user that runs it. Only the broker sees something of it: publish.Check's own messages, of which none stays; to a camera in the
 // network a connection is made and closed again. Messages of a running sightd are not touched, and what it keeps is not opened.
 //
-// It takes no picture from a camera, so that it says whether one is there, not what it shows. It doesn't look at delegates that are
+// It takes no picture from a camera, so that it says whether one is there, not what it shows, and of an address that something
+// accepts connections there. What a recording or a pipeline is made of it asks ffprobe and
+// gst-inspect-1.0, for which GStreamer may bring its own list of plugins up to date. It doesn't look at delegates that are
 // not configured, or at the service's unit.
 package doctor
 

@@ -49,11 +49,16 @@ func (e *examiner) model(context.Context) []Finding {
 	return findings
 }
 
-// rules has a finding for each label that the rules name and the model hasn't. They are for live sources.
+// rules has a finding for each label that the rules name and the model hasn't. They are for live sources; without one they keep
+// sightd replay alone from working.
 func (e *examiner) rules(labels []string) []Finding {
 	f := Finding{Name: "decide", Status: OK, Detail: "there is no live source to decide on"}
-	if !slices.ContainsFunc(e.config.Sources, daemon.SourceConfig.Live) {
+	if !e.config.NeedsLabels() {
 		return []Finding{f}
+	}
+	status, hint := Fail, "correct it: sightd doesn't start so"
+	if !slices.ContainsFunc(e.config.Sources, daemon.SourceConfig.Live) {
+		status, hint = Warn, "correct it before there is a live source, or a sightd replay"
 	}
 	err := e.config.Decide.CheckLabels(labels)
 	if err == nil {
@@ -62,9 +67,9 @@ func (e *examiner) rules(labels []string) []Finding {
 	}
 	var findings []Finding
 	for line := range strings.Lines(err.Error()) {
-		findings = append(findings, Finding{Name: "decide", Status: Fail, Detail: strings.TrimSpace(line)})
+		findings = append(findings, Finding{Name: "decide", Status: status, Detail: strings.TrimSpace(line)})
 	}
-	findings[len(findings)-1].Hint = "correct it: sightd doesn't start so; \"sightd model info\" lists the labels of a model"
+	findings[len(findings)-1].Hint = hint + "; \"sightd model info\" lists the labels of a model"
 	return findings
 }
 

@@ -126,7 +126,8 @@ func TestRules(t *testing.T) {
 	const live = "sources: [{name: inbox, path: ./inbox}, {name: csi, type: rpicam}]\n"
 	for text, lines := range map[string][]string{
 		"":                                 {"ok decide: there is no live source"},
-		"decide: {labels: {linx: deny}}\n": {"ok decide: there is no live source"},
+		"decide: {labels: {lynx: deny}}\n": {"ok decide: fit the model's labels"},
+		"decide: {labels: {linx: deny}}\n": {"warn decide: decide.labels[\"linx\"]: no such label -> correct it before there is a live source"},
 		live:                               {"ok decide: fit the model's labels"},
 		live + "decide: {labels: {lynx: deny}, groups: {birds: [crane, \"2\"]}}\n": {"ok decide: fit the model's labels"},
 		live + "decide: {labels: {linx: deny}, groups: {birds: [crane, \"9\"]}}\n": {

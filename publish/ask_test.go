@@ -53,7 +53,7 @@ func TestAsk(t *testing.T) {
 			if !r.At.Equal(moment) || r.Span != 30*time.Second {
 				t.Errorf("have at %v and span %v", r.At, r.Span)
 			}
-			return r.AnswerExplain(ctx, []decide.Entry{entry})
+			return r.AnswerExplain(ctx, []decide.Entry{entry}, "no picture for 5s")
 		case r.Command == Snapshot:
 			return r.AnswerSnapshot(ctx, moment, jpeg)
 		}
@@ -61,10 +61,10 @@ func TestAsk(t *testing.T) {
 	})
 	for _, tt := range []struct{ command, payload, data, err string }{
 		{command: Explain, payload: `{"source":"door","at":"2026-09-23T10:15:30.123Z","span_s":30}`,
-			data: `{"source":"door","from":"2026-09-23T10:15:00.123Z","to":"2026-09-23T10:16:00.123Z","truncated":false,"entries":[` +
+			data: `{"source":"door","from":"2026-09-23T10:15:00.123Z","to":"2026-09-23T10:16:00.123Z","truncated":false,"problem":"no picture for 5s","entries":[` +
 				string(mustJSON(t, newEntry(&entry))) + `]}`},
 		{command: Explain, payload: `{"source":"door","at":"2026-09-23T10:15:30.123Z","span_s":30,"transaction":"mine"}`,
-			data: `{"source":"door","from":"2026-09-23T10:15:00.123Z","to":"2026-09-23T10:16:00.123Z","truncated":false,"entries":[` +
+			data: `{"source":"door","from":"2026-09-23T10:15:00.123Z","to":"2026-09-23T10:16:00.123Z","truncated":false,"problem":"no picture for 5s","entries":[` +
 				string(mustJSON(t, newEntry(&entry))) + `]}`},
 		{command: Snapshot, payload: `{"source":"door"}`, data: `{"source":"door","ts":"2026-09-23T10:15:30.123Z","image":"` + b64(string(jpeg)) + `"}`},
 		{command: Snapshot, payload: `{}`, err: "parse request: source: want the name of a source, have none"},

@@ -45,6 +45,7 @@ type times struct {
 	pause   time.Duration // between two looks at what is retained
 	birth   time.Duration // within which discovery is sent again when Home Assistant has started
 	state   time.Duration // for Ask to wait for what is retained on StateTopic
+	deny    time.Duration // between two repeats of Online
 	answer  time.Duration // for Ask to wait for the answer
 	again   time.Duration // before Ask asks a second time
 }
@@ -68,6 +69,9 @@ func (t *times) complete() {
 	}
 	if t.state == 0 {
 		t.state = stateTimeout
+	}
+	if t.deny == 0 {
+		t.deny = denyEach
 	}
 	if t.answer == 0 {
 		t.answer = answerTimeout
@@ -94,6 +98,7 @@ type Client struct {
 	endpoint endpoint
 	model    Model
 	report   report
+	denials  denials
 
 	ctx  context.Context // ends with the first Close
 	stop context.CancelFunc
@@ -109,10 +114,11 @@ type Client struct {
 	mu       sync.Mutex
 	retained map[string]kept // by topic, for each connection
 	born     bool            // Home Assistant has started: it wants to be told again
+	denied   bool            // somebody has said Offline
 	connects uint64
 	link     *link         // that stands, or nil
 	unsaid   error         // why Offline may not have arrived
-	dirty    chan struct{} // holds a token when retained or born has changed
+	dirty    chan struct{} // holds a token when retained, born or denied has changed
 }
 
 // New checks opts, reads the files they name, and starts connecting in the background, for as long as it takes: a broker

@@ -18,7 +18,7 @@ type command struct {
 // listen subscribes to what the first connection hears, and reports whether that worked. A broker that refuses a
 // subscription is told of in the log: without it the daemon does all else.
 func (c *Client) listen(link *link) bool {
-	filters := []string{SetFilter(c.opts.Base)}
+	filters := []string{SetFilter(c.opts.Base), StateTopic(c.opts.Base)}
 	if c.opts.Discovery != "" {
 		filters = append(filters, HomeAssistantStatusTopic(c.opts.Discovery))
 	}
@@ -41,6 +41,14 @@ func (c *Client) hear(m mqtt.Message) {
 		if string(m.Payload()) == Online {
 			c.mu.Lock()
 			c.born = true
+			c.mu.Unlock()
+			c.stir()
+		}
+		return
+	case in.Kind == StateMessage:
+		if string(m.Payload()) == Offline && !m.Retained() { // what is retained is of before this connection, which replaces it
+			c.mu.Lock()
+			c.denied = true
 			c.mu.Unlock()
 			c.stir()
 		}

@@ -82,9 +82,9 @@ type component struct {
 	ContentType        string         `json:"content_type,omitempty"`
 }
 
-// Source is the topic and the payload, of at most limit bytes, for one source. Its error is that of a payload that is too
-// large.
-func (d Discovery) Source(source string, limit int) (topic string, payload []byte, err error) {
+// Source is the topic and the payload, of at most limit bytes, for one source: a live one, such as a camera, or a folder, as
+// their events differ in type. Its error is that of a payload that is too large.
+func (d Discovery) Source(source string, live bool, limit int) (topic string, payload []byte, err error) {
 	id := DiscoveryID(d.Name, source)
 	m := deviceMessage{
 		Device: d.device(id, d.Name+" "+source),
@@ -95,7 +95,7 @@ func (d Discovery) Source(source string, limit int) (topic string, payload []byt
 			{Topic: AvailabilityTopic(d.Base, source), ValueTemplate: "{{ 'online' if value == 'online' else 'offline' }}"},
 		},
 		AvailabilityMode: "all",
-		Components:       d.identify(sourceComponents(d.Base, source, d.Images), id, d.Name+"_"+source),
+		Components:       d.identify(sourceComponents(d.Base, source, live, d.Images), id, d.Name+"_"+source),
 	}
 	m.Device.ViaDevice = BridgeDiscoveryID(d.Name)
 	return d.message(id, m, limit)

@@ -5,13 +5,18 @@ import "sightd/decide"
 // The templates below are Jinja, as Home Assistant runs it: value_json is the payload, and a result of "None" makes the
 // state unknown. Its states have at most 255 characters.
 
-// eventTypes are all that an event_type can be. Home Assistant refuses events of other types.
-var eventTypes = []string{string(decide.Enter), string(decide.Leave), string(decide.Change), string(decide.Refused), string(decide.Classified)}
+// eventTypes are all that an event_type of a source can be. Home Assistant refuses events of other types.
+func eventTypes(live bool) []string {
+	if live {
+		return []string{string(decide.Enter), string(decide.Leave), string(decide.Change), string(decide.Refused)}
+	}
+	return []string{string(decide.Classified), string(decide.Refused)}
+}
 
 // sourceComponents are the entities of a source. Home Assistant's database gets a row for each change of a state or an
 // attribute, so the attributes are picked: none changes with a heartbeat, and an event leaves out the runners-up, which
 // remain on its topic.
-func sourceComponents(base, source string, images bool) map[string]component {
+func sourceComponents(base, source string, live, images bool) map[string]component {
 	state := SourceStateTopic(base, source)
 	reachable := []availability{{Topic: StateTopic(base)}} // also while the source is disabled or offline
 	image := component{Platform: "image"}
@@ -31,7 +36,7 @@ func sourceComponents(base, source string, images bool) map[string]component {
 			Unit:          "%", StateClass: "measurement", Precision: new(int),
 		},
 		"event": {
-			Platform: "event", Name: "Event", StateTopic: EventTopic(base, source), EventTypes: eventTypes,
+			Platform: "event", Name: "Event", StateTopic: EventTopic(base, source), EventTypes: eventTypes(live),
 			ValueTemplate: "{{ {'event_type': value_json.event_type, 'id': value_json.id, 'ts': value_json.ts, " +
 				"'label': value_json.label, 'index': value_json.index, 'score': value_json.score, 'previous': value_json.previous, " +
 				"'duration_s': value_json.duration_s, 'file': value_json.file, 'error': value_json.error, " +

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -23,9 +24,10 @@ func discoveries(t testing.TB) map[string][]byte {
 	bare := Discovery{Prefix: "ha", Base: "a/b", Name: "_-"}
 	all := make(map[string][]byte)
 	for name, build := range map[string]func(int) (string, []byte, error){
-		"source": func(limit int) (string, []byte, error) { return testDiscovery.Source("front-door_", limit) },
+		"source": func(limit int) (string, []byte, error) { return testDiscovery.Source("front-door_", true, limit) },
+		"folder": func(limit int) (string, []byte, error) { return testDiscovery.Source("inbox", false, limit) },
 		"bridge": testDiscovery.Bridge,
-		"bare":   func(limit int) (string, []byte, error) { return bare.Source("--", limit) },
+		"bare":   func(limit int) (string, []byte, error) { return bare.Source("--", false, limit) },
 	} {
 		_, payload, err := build(MaxPayload)
 		if err != nil {
@@ -44,7 +46,7 @@ func TestDiscovery(t *testing.T) {
 }
 
 func TestDiscoveryTopics(t *testing.T) {
-	topic, _, err := testDiscovery.Source("door", MaxPayload)
+	topic, _, err := testDiscovery.Source("door", true, MaxPayload)
 	if want := "homeassistant/device/sightd_pi-4_door/config"; err != nil || topic != want {
 		t.Errorf("want %s, have %s, %v", want, topic, err)
 	}
@@ -52,7 +54,7 @@ func TestDiscoveryTopics(t *testing.T) {
 	if want := "homeassistant/device/sightd_pi-4_bridge/config"; err != nil || topic != want {
 		t.Errorf("want %s, have %s, %v", want, topic, err)
 	}
-	if _, _, err := testDiscovery.Source("door", 1000); !errors.As(err, new(tooLarge)) {
+	if _, _, err := testDiscovery.Source("door", true, 1000); !errors.As(err, new(tooLarge)) {
 		t.Errorf("want an error of the limit, have %v", err)
 	}
 }
@@ -81,8 +83,8 @@ func TestDiscoveryStable(t *testing.T) {
 	messages := 0
 	for _, d := range []Discovery{testDiscovery, later} {
 		for _, build := range []func(int) (string, []byte, error){
-			func(limit int) (string, []byte, error) { return d.Source("door", limit) },
-			func(limit int) (string, []byte, error) { return d.Source("inbox", limit) },
+			func(limit int) (string, []byte, error) { return d.Source("door", true, limit) },
+			func(limit int) (string, []byte, error) { return d.Source("inbox", false, limit) },
 			d.Bridge,
 		} {
 			_, payload, err := build(MaxPayload)
@@ -114,7 +116,7 @@ func TestDiscoveryTemplates(t *testing.T) {
 	key := regexp.MustCompile(`value_json((?:\.[a-z_0-9]+)+)`)
 	found := 0
 	for name, payload := range discoveries(t) {
-		if name == "bare" {
+		if name == "bare" || name == "folder" {
 			continue
 		}
 		var m deviceMessage
@@ -153,7 +155,8 @@ func findKey(schema json.RawMessage, path []string) error {
 	return nil
 }
 
-// TestDiscoveryEventTypes compares what Home Assistant is told with the schema of events.
+// TestDiscoveryEventTypes compares what Home Assistant is told with the schema of events: each type is of a camera, of a folder, or
+// of both.
 func TestDiscoveryEventTypes(t *testing.T) {
 	var schema struct {
 		Properties struct {
@@ -165,14 +168,22 @@ func TestDiscoveryEventTypes(t *testing.T) {
 	if err := json.Unmarshal(Schemas()["event"], &schema); err != nil {
 		t.Fatal(err)
 	}
-	if have := strings.Join(schema.Properties.EventType.Enum, " "); have != strings.Join(eventTypes, " ") {
-		t.Errorf("want %v, have %s", eventTypes, have)
+	told := append(eventTypes(true), eventTypes(false)...)
+	slices.Sort(told)
+	want := slices.Sorted(slices.Values(schema.Properties.EventType.Enum))
+	if have := slices.Compact(told); !slices.Equal(have, want) {
+		t.Errorf("want %v, have %v", want, have)
+	}
+	for live, want := range map[bool]string{true: "enter leave change error", false: "classified error"} {
+		if have := strings.Join(sourceComponents("sightd/pi4", "door", live, false)["event"].EventTypes, " "); have != want {
+			t.Errorf("live %v: want %s, have %s", live, want, have)
+		}
 	}
 }
 
 // TestDiscoverySwitch sends what Home Assistant sends to where it sends it.
 func TestDiscoverySwitch(t *testing.T) {
-	c := sourceComponents("sightd/pi4", "door", false)["enabled"]
+	c := sourceComponents("sightd/pi4", "door", true, false)["enabled"]
 	for payload, want := range map[string]bool{c.PayloadOn: true, c.PayloadOff: false} {
 		if have, err := ParseSet([]byte(payload)); err != nil || have != want {
 			t.Errorf("%s: want %v, have %v, %v", payload, want, have, err)
@@ -197,7 +208,7 @@ func TestHomeAssistantSchema(t *testing.T) {
 		"unknown platform":    {`"platform":"image"`, `"platform":"picture"`},
 		"unknown class":       {`"device_class":"problem"`, `"device_class":"trouble"`},
 		"two availabilities":  {`"qos":1`, `"qos":1,"availability_topic":"a"`},
-		"no event_types":      {`"event_types":["enter","leave","change","error","classified"],`, ``},
+		"no event_types":      {`"event_types":["enter","leave","change","error"],`, ``},
 		"not diagnostic":      {`"entity_category":"diagnostic"`, `"entity_category":"config"`},
 		"unknown state_class": {`"state_class":"measurement"`, `"state_class":"measured"`},
 	} {

@@ -312,9 +312,9 @@ func (r *IncomingRequest) AnswerHealth(ctx context.Context, h Health) error {
 }
 
 // AnswerExplain is one of the answers: see AnswerEvent. The entries are those of Source from At-Span to At+Span, the oldest
-// first, at most MaxEntries and one more: see ExplainResponse.
-func (r *IncomingRequest) AnswerExplain(ctx context.Context, entries []decide.Entry) error {
-	e := Explanation{Source: r.Source, At: r.At, From: r.At.Add(-r.Span), To: r.At.Add(r.Span), Entries: entries}
+// first, at most MaxEntries and one more; problem is what keeps it from seeing now, "" for nothing: see ExplainResponse.
+func (r *IncomingRequest) AnswerExplain(ctx context.Context, entries []decide.Entry, problem string) error {
+	e := Explanation{Source: r.Source, At: r.At, From: r.At.Add(-r.Span), To: r.At.Add(r.Span), Problem: problem, Entries: entries}
 	payload, err := ExplainResponse(r.Transaction, e, r.client.opts.MaxPayload)
 	return r.answer(ctx, payload, err, false)
 }

@@ -20,6 +20,7 @@ type Explanation struct {
 	At        time.Time      // the moment that was asked about; not sent
 	From, To  time.Time      // between which Entries were looked for
 	Truncated bool           // Entries that are further from At were left out
+	Problem   string         // what keeps the source from seeing when it answers, whatever At is; "": nothing
 	Entries   []decide.Entry // the oldest first
 }
 
@@ -28,6 +29,7 @@ type explanationJSON struct {
 	From      string            `json:"from"`
 	To        string            `json:"to"`
 	Truncated bool              `json:"truncated"`
+	Problem   *string           `json:"problem"`
 	Entries   []json.RawMessage `json:"entries"`
 }
 
@@ -42,11 +44,15 @@ type entryJSON struct {
 type plainEntry decide.Entry
 
 // ExplainResponse answers a request of Explain, in at most limit bytes. Of more than MaxEntries entries, and of those that would
-// make the answer too large, the ones go that are the furthest from e.At, and truncated is true. Labels have at most 1024 bytes.
+// make the answer too large, the ones go that are the furthest from e.At, and truncated is true. Labels and the problem have at
+// most 1024 bytes, the problem down to 32 where limit asks for it.
 // Entries with a gate that there isn't, or a score that is not a number, are answered with an error.
 func ExplainResponse(transaction json.RawMessage, e Explanation, limit int) ([]byte, error) {
 	v := explanationJSON{Source: printable(e.Source), From: timestamp(e.From), To: timestamp(e.To), Truncated: e.Truncated, Entries: []json.RawMessage{}}
-	bare, err := encode(v, limit)
+	bare, err := fit(limit-around, func(cut int) any {
+		v.Problem = textOrNull(e.Problem, cut)
+		return v
+	})
 	if err != nil {
 		return nil, wrapResponse(err)
 	}
@@ -120,6 +126,9 @@ func parseExplanation(data []byte) (Explanation, error) {
 		return Explanation{}, fmt.Errorf("want from and to as times in RFC 3339, have %q and %q", v.From, v.To)
 	}
 	e := Explanation{Source: v.Source, From: from, To: to, Truncated: v.Truncated, Entries: make([]decide.Entry, len(v.Entries))}
+	if v.Problem != nil {
+		e.Problem = *v.Problem
+	}
 	for i, raw := range v.Entries {
 		var err error
 		if e.Entries[i], err = parseEntry(raw); err != nil {

@@ -44,7 +44,9 @@ func answer(t *testing.T, payload []byte) Explanation {
 }
 
 func TestExplainResponse(t *testing.T) {
-	e := Explanation{Source: "door", At: when, From: when.Add(-time.Minute), To: when.Add(time.Minute), Entries: records(2)}
+	e := Explanation{
+		Source: "door", At: when, From: when.Add(-time.Minute), To: when.Add(time.Minute), Problem: "it answers with a web page", Entries: records(2),
+	}
 	run := decide.Entry{Time: when.Add(time.Second), Until: when.Add(time.Minute), Count: 17, Gate: decide.Unchanged, Confirm: [2]int{3, 5}, Before: decide.None, Shown: decide.None}
 	e.Entries = append(e.Entries, run)
 	for name, e := range map[string]Explanation{"response-explain": e, "response-explain-none": {Source: "door", From: when, To: when}} {
@@ -55,7 +57,7 @@ func TestExplainResponse(t *testing.T) {
 		golden(t, name+".json", got)
 		conforms(t, "response", got)
 		back := answer(t, got)
-		if back.Truncated || back.Source != "door" || len(back.Entries) != len(e.Entries) || !back.From.Equal(e.From.Truncate(time.Millisecond)) {
+		if back.Truncated || back.Source != "door" || back.Problem != e.Problem || len(back.Entries) != len(e.Entries) || !back.From.Equal(e.From.Truncate(time.Millisecond)) {
 			t.Errorf("%s: read back as %+v", name, back)
 		}
 		for i, have := range back.Entries {
@@ -128,6 +130,21 @@ func TestExplainResponseLimit(t *testing.T) {
 		}
 		if before > 3 {
 			t.Errorf("at %v: the smallest limit left %d entries", at, before)
+		}
+	}
+}
+
+// TestExplainResponseProblem has a problem that takes more than there is room for: it is cut, and the answer is no error.
+func TestExplainResponseProblem(t *testing.T) {
+	for _, limit := range []int{MaxPayload, 4096, 1024} {
+		e := Explanation{Source: "door", At: when, From: when, To: when, Problem: "\x1b" + strings.Repeat("\"", 3000), Entries: records(1)}
+		got, err := ExplainResponse(nil, e, limit)
+		if err != nil {
+			t.Fatal(err)
+		}
+		conforms(t, "response", got)
+		if back := answer(t, got); len(got) > limit || len(back.Problem) < 32 || len(back.Problem) > maxText+len("…") {
+			t.Errorf("limit %d: have %d bytes, with %d of the problem", limit, len(got), len(back.Problem))
 		}
 	}
 }

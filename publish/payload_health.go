@@ -92,7 +92,7 @@ type SourceHealth struct {
 	Paced     uint64  // not looked at, by fps and interval
 	Blind     uint64  // not classified, because they were black, overexposed, covered or frozen
 	Stale     uint64  // too old when their turn came
-	Opened    uint64  // how often the camera was opened
+	Opened    uint64  // how often a stream was begun: a program started, or a server's answer taken
 	FPS       float64 // pictures looked at a second, over the last minute
 
 	Problem string // why nothing new comes; "": nothing is wrong

@@ -10,6 +10,7 @@ import (
 // State is what a source shows now, on SourceStateTopic. For a folder that is its last picture.
 type State struct {
 	Best     *decide.Score // with decide.NoIndex for a group, decide.Unknown and decide.None; nil is as the last
+	Unseen   bool          // Best is held over a loss of sight: its Score says nothing
 	Smoothed float32       // Best's score over several pictures, 0 to 1; for a folder Best.Score
 	Since    time.Time     // when the label last changed; zero: there was none yet
 	Enabled  bool          // as SetTopic was told last
@@ -31,7 +32,7 @@ type stateJSON struct {
 }
 
 // StatePayload is the JSON of s, in at most limit bytes. Scores have four decimals. The index of a group is null; so are
-// index, score and smoothed of Unknown, which is no class that could have a score. Label and problem have at most 1024 bytes,
+// index, score and smoothed of Unknown, which is no class that could have a score, and the score of what is held Unseen. Label and problem have at most 1024 bytes,
 // and down to 32 where limit asks for it; the cut is marked with "…". That fits into 512 bytes. What is still larger, and a
 // score that is not a number, are errors.
 func StatePayload(s State, limit int) ([]byte, error) {
@@ -45,6 +46,9 @@ func StatePayload(s State, limit int) ([]byte, error) {
 		}
 		if s.Best != nil && (s.Best.Label != decide.None || s.Best.Index != decide.NoIndex) {
 			v.Label, v.Index, v.Score, v.Smoothed = shown(s.Best, s.Smoothed, cut)
+			if s.Unseen {
+				v.Score = nil
+			}
 		}
 		return v
 	})

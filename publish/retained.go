@@ -107,7 +107,7 @@ func (c *Client) stir() {
 func (c *Client) refresh(link *link, sent map[string]kept) {
 	pause := time.NewTimer(0)
 	defer pause.Stop()
-	var birth <-chan time.Time
+	var birth, denial <-chan time.Time
 	for {
 		select {
 		case <-pause.C:
@@ -121,6 +121,11 @@ func (c *Client) refresh(link *link, sent map[string]kept) {
 		case <-birth:
 			birth = nil
 			maps.DeleteFunc(sent, func(topic string, _ kept) bool { return c.announces(topic) })
+		case <-denial:
+			denial = nil
+			if !c.deny(link, sent) {
+				return
+			}
 		case <-link.down:
 			return
 		case <-c.ctx.Done():
@@ -128,6 +133,12 @@ func (c *Client) refresh(link *link, sent map[string]kept) {
 		}
 		if c.wasBorn() && birth == nil {
 			birth = time.After(rand.N(c.opts.times.birth)) // not all boards at once
+		}
+		if c.wasDenied() {
+			c.tellDenied(link)
+			if denial == nil {
+				denial = time.After(c.denials.due(c.opts.times.now(), c.opts.times.deny))
+			}
 		}
 		if !c.publishRetained(c.ctx, link, sent) {
 			return

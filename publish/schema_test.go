@@ -257,3 +257,12 @@ func (r *random) health() Health {
 	}
 	return h
 }
+
+// TestSchemaPatterns wants patterns that every language's regular expressions know: Python's, for one, have no classes of Unicode.
+func TestSchemaPatterns(t *testing.T) {
+	for name, schema := range Schemas() {
+		if strings.Contains(string(schema), `\\p`) {
+			t.Errorf("%s: want no \\p in a pattern", name)
+		}
+	}
+}

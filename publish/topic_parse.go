@@ -39,6 +39,7 @@ const (
 	RequestMessage                      // RequestTopic, and RequestImageTopic with a transaction
 	SetMessage                          // SetTopic
 	FleetMessage                        // FleetRequestTopic
+	StateMessage                        // StateTopic: what is said of the daemon, by itself too
 	HomeAssistantState                  // HomeAssistantStatusTopic: "online" when Home Assistant has started
 )
 
@@ -78,6 +79,9 @@ func ParseTopic(base, fleet, prefix, topic string) (Topic, error) {
 			return Topic{Kind: RequestMessage, Command: command}, err
 		}
 		return Topic{Kind: RequestMessage, Command: command, Transaction: transaction}, nil
+	}
+	if topic == StateTopic(base) {
+		return Topic{Kind: StateMessage}, nil
 	}
 	if rest, ok := strings.CutPrefix(topic, base+"/"); ok {
 		if source, ok := strings.CutSuffix(rest, "/set"); ok && ValidSource(source) {

@@ -97,6 +97,7 @@ func TestParseTopic(t *testing.T) {
 		RequestImageTopic(base, long):             {Kind: RequestMessage, Command: Classify, Transaction: long},
 		SetTopic(base, "door"):                    {Kind: SetMessage, Source: "door"},
 		FleetRequestTopic(fleet, "$7"):            {Kind: FleetMessage, Transaction: "$7"},
+		StateTopic(base):                          {Kind: StateMessage},
 		HomeAssistantStatusTopic("homeassistant"): {Kind: HomeAssistantState},
 	} {
 		if have, err := ParseTopic(base, fleet, prefix, topic); err != nil || have != want {
@@ -107,6 +108,7 @@ func TestParseTopic(t *testing.T) {
 		"":                                   {},
 		"sightd/pi4":                         {},
 		"sightd/pi4/":                        {},
+		StateTopic("sightd/pi5"):             {},
 		"sightd/pi4/bridge/request":          {},
 		RequestTopic(base, ""):               {},
 		RequestTopic(base, "Classify"):       {},
@@ -183,6 +185,8 @@ func FuzzParseTopic(f *testing.F) {
 			back = RequestTopic(base, have.Command)
 		case have.Kind == SetMessage:
 			back = SetTopic(base, have.Source)
+		case have.Kind == StateMessage:
+			back = StateTopic(base)
 		case have.Kind == FleetMessage:
 			back = FleetRequestTopic(fleet, have.Transaction)
 		case have.Kind == HomeAssistantState:

@@ -51,9 +51,10 @@ type child struct {
 	closed bool
 	reaped bool // the number of the process may be another's from now on
 
-	state string        // how it ended; valid when done is closed
-	ok    bool          // it ended by itself, with status 0
-	done  chan struct{} // closed when the process is reaped and its standard error read
+	state  string        // how it ended; valid when done is closed
+	ok     bool          // it ended by itself, with status 0
+	killed bool          // it was ended by a signal, which it can't have said anything about
+	done   chan struct{} // closed when the process is reaped and its standard error read
 }
 
 // start starts the program.
@@ -144,7 +145,8 @@ func (p *child) run(started chan<- error) {
 	p.stderr.r.SetReadDeadline(deadline) // is open
 	<-drained
 	p.stderr.r.Close() // was only read
-	p.state, p.ok = ending(err), err == nil
+	p.state, p.killed = ending(err)
+	p.ok = err == nil
 	close(p.done)
 }
 
@@ -155,19 +157,19 @@ func (p *child) killGroup() {
 	}
 }
 
-// ending says how a process ended.
-func ending(err error) string {
+// ending says how a process ended, and whether that was by a signal.
+func ending(err error) (state string, killed bool) {
 	var exit *exec.ExitError
 	if err == nil {
-		return "ended with status 0"
+		return "ended with status 0", false
 	}
 	if !errors.As(err, &exit) {
-		return "ended: " + err.Error()
+		return "ended: " + err.Error(), false
 	}
 	if status, ok := exit.Sys().(syscall.WaitStatus); ok && status.Signaled() {
-		return fmt.Sprintf("was ended by signal %d (%s)", int(status.Signal()), status.Signal())
+		return fmt.Sprintf("was ended by signal %d (%s)", int(status.Signal()), status.Signal()), true
 	}
-	return fmt.Sprintf("ended with status %d", exit.ExitCode())
+	return fmt.Sprintf("ended with status %d", exit.ExitCode()), false
 }
 
 // Read reads the program's output. It ends with io.EOF when the program has ended, even if another process holds the pipe.
@@ -273,7 +275,7 @@ func (s *childStream) explain(err error) error {
 	if errors.Is(err, io.ErrUnexpectedEOF) {
 		state += " amid a picture"
 	}
-	if words := s.child.stderr.words(); words != "" {
+	if words := s.child.stderr.words(); words != "" && !s.child.killed {
 		return fmt.Errorf("%s %s: %s", name, state, words)
 	}
 	return fmt.Errorf("%s %s", name, state)

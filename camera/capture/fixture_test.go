@@ -85,6 +85,7 @@ func fake(mode string) {
 	case "quiet":
 		os.Exit(4)
 	case "crash":
+		fmt.Fprintln(os.Stderr, "last words")
 		os.Stdout.Write(picture(1))
 		signal.Reset()
 		syscall.Kill(os.Getpid(), syscall.SIGKILL)

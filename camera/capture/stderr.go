@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"log/slog"
 	"os"
+	"regexp"
 	"strings"
 	"sync"
 	"time"
@@ -25,7 +26,7 @@ type stderr struct {
 	log     *slog.Logger
 
 	mu    sync.Mutex
-	lines []string // the last ones, at most keptLines
+	lines []string // the last ones that may tell why it ended, at most keptLines
 	why   string   // the first line that reason recognizes
 
 	since      time.Time // drain alone uses the rest
@@ -59,17 +60,7 @@ func (s *stderr) line(line string, cut bool, now time.Time) {
 	if line == "" {
 		return
 	}
-	s.mu.Lock()
-	if len(s.lines) == keptLines {
-		copy(s.lines, s.lines[1:])
-		s.lines = s.lines[:keptLines-1]
-	}
-	s.lines = append(s.lines, line)
-	if s.why == "" && s.reason != nil && s.reason(line) {
-		s.why = line
-	}
-	s.mu.Unlock()
-
+	s.keep(line)
 	if now.Sub(s.since) >= loggedTime {
 		s.logSuppressed()
 		s.since, s.logged = now, 0
@@ -82,6 +73,31 @@ func (s *stderr) line(line string, cut bool, now time.Time) {
 	s.log.Debug("program says", "line", line)
 }
 
+// address is how FFmpeg says which of its objects a line is of.
+var address = regexp.MustCompile(`^(\[[^\]]* @ 0x[0-9a-f]+\] *)+`)
+
+// idle matches lines that tell nothing of a program's end: what libcamera says of its version, of tuning files and of other things that
+// don't keep it from going on, and FFmpeg's advice on JPEG's range of colours.
+var idle = regexp.MustCompile(`^\[[0-9:.]+\] +(\[[0-9]+\] +)?(DEBUG|INFO|WARN) |deprecated pixel format used`)
+
+// keep keeps a line that may tell why the program ends.
+func (s *stderr) keep(line string) {
+	line = address.ReplaceAllLiteralString(line, "")
+	if line == "" || idle.MatchString(line) {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.lines) == keptLines {
+		copy(s.lines, s.lines[1:])
+		s.lines = s.lines[:keptLines-1]
+	}
+	s.lines = append(s.lines, line)
+	if s.why == "" && s.reason != nil && s.reason(line) {
+		s.why = line
+	}
+}
+
 func (s *stderr) logSuppressed() {
 	if s.suppressed > 0 {
 		s.log.Debug("program says more than is logged", "lines", s.suppressed)
@@ -89,7 +105,7 @@ func (s *stderr) logSuppressed() {
 	}
 }
 
-// words are the line that tells why the program ended, or the last one; "" if it said nothing.
+// words are the line that tells why the program ended, or the last one that may; "" if there is none.
 func (s *stderr) words() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -192,7 +192,7 @@ func (r *rig) options() Options {
 	return Options{
 		Name: "door", Open: r.Open, Enabled: true, Changed: r.changed,
 		Backoff: func(int) time.Duration { return time.Second },
-		Log: slog.New(slog.NewTextHandler(r, &slog.HandlerOptions{ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+		Log: slog.New(slog.NewTextHandler(r, &slog.HandlerOptions{Level: slog.LevelDebug, ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
 			if a.Key == slog.TimeKey {
 				return slog.Attr{}
 			}

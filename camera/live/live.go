@@ -97,7 +97,7 @@ func backoff(attempt int) time.Duration {
 // stream's, the mailbox's and the caller's.
 type Live struct {
 	opts   Options
-	report report // the supervisor's
+	report *report
 
 	wake    chan struct{} // tells a Next that something has changed
 	kick    chan struct{} // tells the supervisor the same, while it has no stream
@@ -107,6 +107,8 @@ type Live struct {
 	told    chan struct{} // the goroutine that calls Options.Changed has returned
 
 	spare capture.Shot // the buffer of a stream that has ended; the supervisor's
+
+	complaining sync.Mutex // held by Complain
 
 	mu      sync.Mutex
 	closed  bool
@@ -242,12 +244,20 @@ func (l *Live) SetEnabled(on bool) {
 }
 
 // Complain says what is wrong with the pictures themselves, or "" when they are good again. It is Stats.Problem while the stream has no
-// problem of its own and the source is switched on, and lasts until the next call, over openings of the stream too.
+// problem of its own and the source is switched on, and lasts until the next call, over openings of the stream too. The log has a line
+// when it begins, and one when it ends.
 func (l *Live) Complain(problem string) {
+	l.complaining.Lock() // the log has it in order
+	defer l.complaining.Unlock()
+	problem = oneLine(problem)
 	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.complaint = oneLine(problem)
+	l.complaint = problem
+	watched := l.enabled && !l.ended && !l.closed
 	l.changed()
+	l.mu.Unlock()
+	if watched {
+		l.report.complain(problem, time.Now())
+	}
 }
 
 // Restart closes the stream, because of what is said for people in a few words, and opens it again after a wait, like one that failed. It

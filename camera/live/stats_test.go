@@ -77,11 +77,11 @@ func TestRecovery(t *testing.T) {
 		if r.calls != 2 {
 			t.Errorf("Changed was called %d times: want 2", r.calls)
 		}
-		want := `level=WARN msg="live source lost, trying on" source=door problem="connection refused by 192.0.2.7:554" lasted=0s repeated=0
-level=WARN msg="live source lost, trying on" source=door problem="connection refused by 192.0.2.7:554" lasted=0s repeated=299
-level=WARN msg="live source lost, trying on" source=door problem="connection refused by 192.0.2.7:554" lasted=0s repeated=299
-level=WARN msg="live source lost, trying on" source=door problem="connection refused by 192.0.2.7:554" lasted=0s repeated=299
-level=INFO msg="live source brings pictures again" source=door after=16m40.6s losses=999
+		want := `level=WARN msg="live source can't be opened, trying on" source=door problem="connection refused by 192.0.2.7:554"
+level=WARN msg="live source can't be opened, trying on" source=door problem="connection refused by 192.0.2.7:554" repeated=299
+level=WARN msg="live source can't be opened, trying on" source=door problem="connection refused by 192.0.2.7:554" repeated=299
+level=WARN msg="live source can't be opened, trying on" source=door problem="connection refused by 192.0.2.7:554" repeated=299
+level=INFO msg="live source brings pictures" source=door after=16m40.6s losses=999
 `
 		if log := r.logged(); log != want {
 			t.Errorf("log:\n%swant:\n%s", log, want)

@@ -121,7 +121,7 @@ func (l *Live) overdue(s *session) time.Duration {
 // reportEnd tells the log what became of a stream.
 func (l *Live) reportEnd(s *session) {
 	l.mu.Lock()
-	lasted := s.lasted()
+	lasted, came := s.lasted(), s.pictures > 0
 	l.mu.Unlock()
 	select {
 	case <-s.news:
@@ -130,7 +130,7 @@ func (l *Live) reportEnd(s *session) {
 	}
 	switch s.fate {
 	case failed:
-		l.report.down(s.problem, lasted, time.Now())
+		l.report.down(s.problem, came, lasted, time.Now())
 	case ended:
 		l.report.ended()
 	}

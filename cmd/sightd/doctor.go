@@ -14,7 +14,8 @@ import (
 	"sightd/inference/tflite"
 )
 
-const doctorAbout = `Looks for what could keep sightd from working here: configuration, libraries, model, watched folders, state, clock, board, broker.
+const doctorAbout = `Looks for what could keep sightd from working here: configuration, libraries, model, watched folders, cameras and streams,
+state, clock, board, broker. It takes no picture: whether a camera is there is looked at, not what it shows.
 Each finding is ok, warn or fail, with what to do about it. It changes nothing, and takes half a minute at most.
 Run it as the user that sightd runs as. Exit status: 0 nothing failed, 1 something did, 2 usage.`
 

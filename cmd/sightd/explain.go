@@ -90,7 +90,7 @@ func askDaemon(ctx context.Context, file, command string, request map[string]any
 	return answer.Data, nil
 }
 
-// printExplanation prints a table, with times of this machine's zone, and what happened in a sentence.
+// printExplanation prints a table, with times of this machine's zone, what happened in a sentence, and what is wrong now.
 func printExplanation(w io.Writer, data json.RawMessage) error {
 	e, err := publish.ParseExplanation(data)
 	if err != nil {
@@ -99,7 +99,7 @@ func printExplanation(w io.Writer, data json.RawMessage) error {
 	for i := range e.Entries {
 		e.Entries[i].Time, e.Entries[i].Until = e.Entries[i].Time.Local(), e.Entries[i].Until.Local()
 	}
-	from, to := e.From.Local(), e.To.Local()
+	from, to := e.From.Local(), known(e, time.Now()).Local()
 	fmt.Fprintf(w, "%s, %s to %s\n", printable(e.Source), from.Format("2006-01-02 15:04:05"), to.Format("15:04:05 MST"))
 	if len(e.Entries) > 0 {
 		if err := decide.WriteTable(w, decide.Runs(e.Entries)); err != nil {
@@ -110,7 +110,18 @@ func printExplanation(w io.Writer, data json.RawMessage) error {
 		fmt.Fprintln(w, "Only the pictures in the middle are listed, more don't fit into one message: a shorter --span has fewer.")
 	}
 	_, err = fmt.Fprintln(w, whatHappened(e.Source, e.Entries))
+	if e.Problem != "" && err == nil {
+		_, err = fmt.Fprintf(w, "What is wrong with %s now: %s.\n", printable(e.Source), printable(e.Problem))
+	}
 	return err
+}
+
+// known is the end of what an explanation tells of, which isn't beyond now.
+func known(e publish.Explanation, now time.Time) time.Time {
+	if e.To.After(now) && now.After(e.From) {
+		return now
+	}
+	return e.To
 }
 
 // maxTold is how many events a sentence names.
@@ -147,20 +158,39 @@ func whatHappened(source string, entries []decide.Entry) string {
 	return fmt.Sprintf("Nothing came or went, %s (%s).", showed, verdicts(entries))
 }
 
-// verdicts counts the pictures by what became of them, the most first.
+// verdicts counts the pictures by what became of them, the most first, and says for how long there were none.
 func verdicts(entries []decide.Entry) string {
-	pictures, by := 0, map[decide.Gate]int{}
+	pictures, by, without := 0, map[decide.Gate]int{}, map[decide.Gate]time.Duration{}
 	for _, e := range entries {
+		if e.Gate.NoPicture() {
+			without[e.Gate] += e.Until.Sub(e.Time)
+			continue
+		}
 		pictures += e.Count
 		by[e.Gate] += e.Count
 	}
-	gates := slices.SortedFunc(maps.Keys(by), func(a, b decide.Gate) int { return cmp.Or(cmp.Compare(by[b], by[a]), cmp.Compare(a, b)) })
-	counts := make([]string, len(gates))
-	for i, gate := range gates {
-		counts[i] = fmt.Sprintf("%d %s", by[gate], gate)
+	var parts []string
+	switch gates := ranked(by); {
+	case pictures == 1:
+		parts = append(parts, "1 picture: "+gates[0].String())
+	case pictures > 1:
+		counts := make([]string, len(gates))
+		for i, gate := range gates {
+			counts[i] = fmt.Sprintf("%d %s", by[gate], gate)
+		}
+		parts = append(parts, fmt.Sprintf("%d pictures: %s", pictures, strings.Join(counts, ", ")))
 	}
-	if pictures == 1 {
-		return "1 picture: " + gates[0].String()
+	for _, gate := range ranked(without) {
+		part := gate.String()
+		if d := without[gate].Round(100 * time.Millisecond); d > 0 {
+			part += " for " + d.String()
+		}
+		parts = append(parts, part)
 	}
-	return fmt.Sprintf("%d pictures: %s", pictures, strings.Join(counts, ", "))
+	return strings.Join(parts, "; ")
+}
+
+// ranked are the gates that there are, those with the most first.
+func ranked[V cmp.Ordered](by map[decide.Gate]V) []decide.Gate {
+	return slices.SortedFunc(maps.Keys(by), func(a, b decide.Gate) int { return cmp.Or(cmp.Compare(by[b], by[a]), cmp.Compare(a, b)) })
 }

@@ -52,7 +52,7 @@ func answering(t *testing.T, entries func(r *publish.IncomingRequest) ([]decide.
 			if err != nil {
 				err = r.AnswerError(ctx, err)
 			} else {
-				err = r.AnswerExplain(ctx, found)
+				err = r.AnswerExplain(ctx, found, map[string]string{"yard": "picture is black"}[r.Source])
 			}
 			if err != nil {
 				t.Errorf("answer: %v", err)
@@ -135,7 +135,8 @@ tabby cat entered at 14:03:02, tabby cat left at 14:03:09.
 	}
 
 	code, stdout, stderr = sightd(t, nil, "explain", "yard", "-c", file)
-	if code != exitOK || !strings.Contains(stdout, "Nothing is remembered of yard then") {
+	if code != exitOK || !strings.Contains(stdout, "Nothing is remembered of yard then") ||
+		!strings.HasSuffix(stdout, "\nWhat is wrong with yard now: picture is black.\n") {
 		t.Errorf("got %d %s%s", code, stdout, stderr)
 	}
 	code, stdout, stderr = sightd(t, nil, "explain", "roof", "-c", file)
@@ -193,6 +194,8 @@ func TestWhatHappened(t *testing.T) {
 	below := entryAt(at, 0, decide.BelowEnter, "none", "unknown")
 	still := entryAt(at, 1, decide.Unchanged, "unknown", "unknown")
 	still.Count = 7
+	lost := decide.Entry{Time: at, Until: at.Add(19500 * time.Millisecond), Count: 40, Gate: decide.CameraLost, Before: "none", Shown: "none"}
+	off := decide.Entry{Time: at, Until: at, Count: 1, Gate: decide.Disabled, Before: "none", Shown: "none"}
 	changed := entryAt(at, 5, decide.Changed, "tabby cat", "vase\n")
 	many := []decide.Entry{}
 	for range maxTold + 2 {
@@ -206,11 +209,53 @@ func TestWhatHappened(t *testing.T) {
 		{[]decide.Entry{below}, "Nothing came or went, door showed none, then unknown (1 picture: below enter)."},
 		{[]decide.Entry{below, still, still}, "Nothing came or went, door showed none, then unknown (15 pictures: 14 unchanged, 1 below enter)."},
 		{[]decide.Entry{still}, "Nothing came or went, door showed unknown all the time (7 pictures: 7 unchanged)."},
+		{[]decide.Entry{lost}, "Nothing came or went, door showed none all the time (camera lost for 19.5s)."},
+		{[]decide.Entry{off, lost}, "Nothing came or went, door showed none all the time (camera lost for 19.5s; disabled)."},
+		{[]decide.Entry{lost, below, lost}, "Nothing came or went, door showed none all the time (1 picture: below enter; camera lost for 39s)."},
 		{[]decide.Entry{below, changed}, `tabby cat became "vase\n" at 14:03:05.`},
 		{many, strings.Repeat("cat left at 14:03:00, ", maxTold) + "and 2 events more."},
 	} {
 		if have := whatHappened("door", test.entries); have != test.want {
 			t.Errorf("got %s, want %s", have, test.want)
 		}
+	}
+}
+
+func TestPrintExplanation(t *testing.T) {
+	now := time.Now().Truncate(time.Second)
+	for _, test := range []struct {
+		name     string
+		problem  string
+		from, to time.Time
+		end      time.Time // as it is printed
+		want     string    // behind the sentence
+	}{
+		{"long ago", "", now.Add(-time.Hour), now.Add(-time.Minute), now.Add(-time.Minute), ""},
+		{"a problem", "it answers with a \x1b web page", now.Add(-time.Hour), now.Add(-time.Minute), now.Add(-time.Minute),
+			"What is wrong with door now: it answers with a \uFFFD web page.\n"},
+		{"not all is over", "", now.Add(-time.Hour), now.Add(48 * time.Hour), now, ""},
+		{"the clocks differ", "", now.Add(24 * time.Hour), now.Add(25 * time.Hour), now.Add(25 * time.Hour), ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			e := publish.Explanation{Source: "door", At: test.from, From: test.from, To: test.to, Problem: test.problem}
+			payload, err := publish.ExplainResponse(nil, e, publish.MaxPayload)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var answer struct{ Data json.RawMessage }
+			if err := json.Unmarshal(payload, &answer); err != nil {
+				t.Fatal(err)
+			}
+			var out strings.Builder
+			if err := printExplanation(&out, answer.Data); err != nil {
+				t.Fatal(err)
+			}
+			if got := known(e, now); !got.Equal(test.end) {
+				t.Errorf("it ends at %v, want %v", got, test.end)
+			}
+			if _, rest, _ := strings.Cut(out.String(), "too long ago.\n"); rest != test.want {
+				t.Errorf("got %q behind the sentence, want %q, in\n%s", rest, test.want, out.String())
+			}
+		})
 	}
 }

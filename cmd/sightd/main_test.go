@@ -116,10 +116,10 @@ func TestConfigLabels(t *testing.T) {
 		code int
 		want string
 	}{
-		{rule, exitOK, "the configuration is right\n"},
-		{rule + camera, exitRefused, "sightd config: decide.labels[\"tensh\"]: no such label, did you mean \"tench\"?\n"},
-		{camera + "decide: {labels: {tench: deny, \"9\": 0.9}}\n", exitOK, "the configuration is right\n"},
-		{rule + camera + "model: {path: /none.tflite}\n", exitOK, "the configuration is right; it wasn't held against the model's labels: open model: open /none.tflite: no such file or directory\n"},
+		{rule, exitRefused, "sightd config: " + file + ":1:19: decide.labels[\"tensh\"]: no such label, did you mean \"tench\"?\n"},
+		{rule + camera, exitRefused, "sightd config: " + file + ":1:19: decide.labels[\"tensh\"]: no such label, did you mean \"tench\"?\n"},
+		{camera + "decide: {labels: {tench: deny, \"9\": 0.9}}\n", exitOK, file + " is right\n"},
+		{rule + camera + "model: {path: /none.tflite}\n", exitOK, file + " is right; it wasn't held against the model's labels: open model: open /none.tflite: no such file or directory\n"},
 	} {
 		if err := os.WriteFile(file, []byte(test.text), 0o666); err != nil {
 			t.Fatal(err)
@@ -127,6 +127,10 @@ func TestConfigLabels(t *testing.T) {
 		if code, stdout, stderr := sightd(t, nil, "config", "check", file); code != test.code || stdout+stderr != test.want {
 			t.Errorf("%s gives %d, %q, want %d, %q", test.text, code, stdout+stderr, test.code, test.want)
 		}
+	}
+	const none = "no file given: the defaults are right, with the variables over them\n"
+	if code, stdout, stderr := sightd(t, nil, "config", "check"); code != exitOK || stdout != none {
+		t.Errorf("no file: got %d, %q, %q, want %q", code, stdout, stderr, none)
 	}
 }
 

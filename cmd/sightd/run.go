@@ -10,7 +10,8 @@ import (
 	"sightd/daemon"
 )
 
-const runAbout = `Watches folders, classifies the pictures that come, publishes the labels over MQTT and moves each picture to done/ or failed/.
+const runAbout = `Watches folders and cameras. It classifies the pictures that come into a folder, publishes the labels over MQTT and moves each picture to
+done/ or failed/. Of a camera, stream or recording it keeps the newest picture only, and publishes what enters, leaves or changes.
 Without a configuration it watches ./inbox, runs the embedded model and opens a broker of its own on 127.0.0.1:1883.
 Variables such as SIGHTD_MQTT_BROKER override the file. SIGTERM or Ctrl-C stops it cleanly.`
 
@@ -36,11 +37,18 @@ func runCommand(ctx context.Context, c *call) error {
 	})
 }
 
-// newLog makes the logger that the configuration asks for. In text the time is left out where systemd's journal adds its own.
+// newLog makes the logger that the configuration asks for. In text the time is left out where systemd's journal adds its own; in JSON a
+// duration is a text with its unit, as it is in text.
 func newLog(w io.Writer, config daemon.LogConfig) *slog.Logger {
 	level := map[string]slog.Level{"debug": slog.LevelDebug, "info": slog.LevelInfo, "warn": slog.LevelWarn, "error": slog.LevelError}[config.Level]
 	options := &slog.HandlerOptions{Level: level}
 	if config.Format == "json" {
+		options.ReplaceAttr = func(_ []string, a slog.Attr) slog.Attr {
+			if a.Value.Kind() == slog.KindDuration {
+				a.Value = slog.StringValue(a.Value.Duration().String())
+			}
+			return a
+		}
 		return slog.New(slog.NewJSONHandler(w, options))
 	}
 	if os.Getenv("JOURNAL_STREAM") != "" {
