@@ -16,11 +16,11 @@ ldflags = -X main.version=$(VERSION) -X main.commit=$(COMMIT) -extldflags '$(cal
 # What reads streams and recordings, for the tests of those.
 VIDEO := ffmpeg:ffmpeg gst-launch-1.0:gstreamer1.0-tools gst-device-monitor-1.0:gstreamer1.0-plugins-base-apps,gstreamer1.0-plugins-base,gstreamer1.0-plugins-good
 
-.PHONY: help run test build native arm64 test-arm64 model peers results bench fuzz lint clean
+.PHONY: help run test build native arm64 test-arm64 model peers results camera-results bench fuzz lint clean
 
 help: ## tell what there is
 	@echo "sightd $(VERSION). Start with: make run"
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
 
 run: build ## build, watch ./inbox, classify two drawn pictures and what you drop there; labels on mqtt://127.0.0.1:1883
 	bin/sightd run --sample
@@ -61,6 +61,10 @@ peers: build ## compare with other programs that make and run such models; insta
 results: peers ## measure what is claimed and rewrite testbench/RESULTS.md; takes minutes, wants an idle machine
 	@native/packages.sh mosquitto:mosquitto
 	@$(ENV) TEST_RESULTS=1 go test -count=1 -timeout 60m -v -run TestResults ./testbench
+
+camera-results: native ## measure what is claimed of live sources and rewrite testbench/RESULTS_CAMERAS.md; takes nine minutes, wants an idle machine
+	@native/packages.sh $(VIDEO)
+	@$(ENV) TEST_RESULTS=1 go test -count=1 -timeout 30m -v -run TestCameraResults ./testbench
 
 bench: native ## run the benchmarks
 	@$(ENV) go test -run '^$$' -bench . -benchtime 1s ./...

@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -29,15 +30,19 @@ type ReplayOptions struct {
 	Path   string    // a folder of pictures, or a video
 	Source string    // name of the live source whose crop, rotate, motion and so on count; "": the configuration's first, if there is one
 	FPS    float64   // pictures a second that the recording has or, of a video, is looked at; 0: a folder's files tell by their times, a video is looked at 5 times
-	Start  time.Time // of the recording; zero: when its first file was modified
+	Start  time.Time // of the recording; zero: when a folder's first file was modified, or a video, less its length
 	Log    *slog.Logger
 
 	// Scores is a file in which the scores and the thumbnails of all pictures are kept, if there is none, and else read in place of the
-	// recording: other rules are then decided upon within seconds. "": none.
+	// recording, which may be gone then: other rules are decided upon within seconds. "": none.
 	Scores string
 
 	// Event is told of each event as it falls. An error ends the replay.
 	Event func(decide.Event, publish.Model) error
+	// Refused is told of each picture that can't be decoded, by its number from 1 and, in a folder, its file. nil: nobody is.
+	Refused func(seq uint64, file, reason string)
+	// Seen is told after each picture what all comes to so far, without State and Entries. nil: nobody is.
+	Seen func(ReplayResult)
 }
 
 // ReplayResult sums a replay up.
@@ -47,12 +52,14 @@ type ReplayResult struct {
 	First, Last                                            time.Time      // of the pictures
 	Kept                                                   bool           // the scores were kept ones
 	State                                                  decide.State   // at the end
-	Entries                                                []decide.Entry // what became of the pictures; of a long recording, of the last ones
+	Entries                                                []decide.Entry // what became of the pictures
+	Cut                                                    bool           // of the last pictures alone: there were too many
 	Model                                                  publish.Model
 }
 
 // Replay decides on a recording what the daemon would have decided on a camera that saw it, with the same code and a clock of its
-// own: a picture comes when it was taken, and nothing is waited for. It publishes nothing and changes nothing.
+// own: a picture comes when it was taken, and nothing is waited for. It publishes nothing and changes nothing. The result holds with an
+// error, too, without State and Entries.
 func Replay(ctx context.Context, config Config, o ReplayOptions) (result ReplayResult, err error) {
 	c, err := replaySource(config, o.Source)
 	if err != nil {
@@ -79,6 +86,11 @@ func Replay(ctx context.Context, config Config, o ReplayOptions) (result ReplayR
 	}
 	result.State = watched.decider.State()
 	result.Entries = watched.ring.Around(result.First, result.Last.Sub(result.First), math.MaxInt)
+	kept := 0
+	for _, e := range result.Entries {
+		kept += e.Count
+	}
+	result.Cut = kept < r.explained
 	return result, nil
 }
 
@@ -90,7 +102,7 @@ func replaySource(config Config, name string) (SourceConfig, error) {
 		}
 	}
 	if name != "" {
-		return SourceConfig{}, fmt.Errorf("replay as source %q: the configuration has no live source of that name", name)
+		return SourceConfig{}, fmt.Errorf("decide as for source %q: the configuration has no live source of that name", name)
 	}
 	return defaultSource(TypeReplay), nil
 }
@@ -103,11 +115,16 @@ type replay struct {
 	result *ReplayResult
 	shot   capture.Shot
 
+	good       time.Time // when something was last seen
+	refusedRun int       // pictures in a row that couldn't be decoded
+	told       uint64    // events
+	explained  int       // pictures that were decided upon
+
 	keep      *scoresWriter // nil: scores aren't kept
 	seed      maphash.Seed
 	sum       uint64 // of the last picture's bytes
 	different uint64 // pictures that weren't the same as those before
-	refused   bool   // the last of them can't be decoded
+	refused   string // why the last of them can't be decoded
 }
 
 // run decides upon all pictures, or upon the scores that were kept of them.
@@ -159,6 +176,9 @@ func (r *replay) pictures(ctx context.Context, limits picture.Limits) (err error
 		case err != nil:
 			return err
 		}
+		if err := r.checkTime(); err != nil {
+			return err
+		}
 		if r.keep != nil {
 			err = r.record()
 		} else if r.paced(r.shot.Time) {
@@ -167,7 +187,25 @@ func (r *replay) pictures(ctx context.Context, limits picture.Limits) (err error
 		if err != nil {
 			return err
 		}
+		r.seen()
 	}
+}
+
+// seen says what it comes to so far.
+func (r *replay) seen() {
+	if r.opts.Seen != nil {
+		r.opts.Seen(*r.result)
+	}
+}
+
+// checkTime refuses files whose times can't be those of the pictures: they run backwards.
+func (r *replay) checkTime() error {
+	back := r.result.Last.Sub(r.shot.Time)
+	if r.opts.FPS > 0 || back < time.Second { // several programs that write files may be late by less
+		return nil
+	}
+	return fmt.Errorf("replay by the times of the files: %q was modified %v before the one in front of it: --fps says how many pictures a second there are",
+		r.shot.File, back.Round(time.Millisecond))
 }
 
 // again decides upon scores that were kept.
@@ -184,6 +222,7 @@ func (r *replay) again(ctx context.Context, kept *scoresReader) error {
 		if err := r.recorded(&s); err != nil {
 			return err
 		}
+		r.seen()
 	}
 	return ctx.Err()
 }
@@ -205,10 +244,9 @@ func (r *replay) paced(taken time.Time) bool {
 // picture does with the last picture what the daemon does: see Daemon.glance.
 func (r *replay) picture() error {
 	now := r.shot.Time
-	_, gate, err := r.see(&r.shot, now)
+	look, gate, err := r.see(&r.shot, now)
 	if refused := (*picture.RefusedError)(nil); errors.As(err, &refused) {
-		r.result.Refused++
-		return nil
+		return r.refuse(now, r.shot.Seq, r.shot.File, refused.Reason)
 	}
 	infer := 0.
 	if err == nil && gate == decide.Decided {
@@ -217,7 +255,7 @@ func (r *replay) picture() error {
 	if err != nil {
 		return err
 	}
-	return r.settle(now, gate, r.shot.File, infer)
+	return r.settle(now, look, gate, r.shot.File, infer)
 }
 
 // classify has the network see the last picture.
@@ -235,7 +273,7 @@ func (r *replay) record() error {
 	if r.sum = sum; !s.Same {
 		mat, err := r.decode(&r.shot)
 		if refused := (*picture.RefusedError)(nil); errors.As(err, &refused) {
-			s.Refused = true
+			s.Refused = refused.Reason
 		} else if err != nil {
 			return err
 		} else {
@@ -263,9 +301,8 @@ func (r *replay) recorded(s *scored) error {
 	if !r.paced(s.Time) {
 		return nil
 	}
-	if r.refused {
-		r.result.Refused++
-		return nil
+	if r.refused != "" {
+		return r.refuse(s.Time, s.Seq, s.File, r.refused)
 	}
 	var look view.Look
 	if r.eye.Identical(strconv.AppendUint(nil, r.different, 10), s.Time) {
@@ -274,27 +311,53 @@ func (r *replay) recorded(s *scored) error {
 		look = r.eye.Look(&r.thumb, s.Time)
 	}
 	r.frame.Seq = s.Seq
-	return r.settle(s.Time, r.gate(look, s.Time), s.File, s.InferMS)
+	return r.settle(s.Time, look, r.gate(look, s.Time), s.File, s.InferMS)
 }
 
-// settle decides upon a picture that came to a gate.
-func (r *replay) settle(now time.Time, gate decide.Gate, file string, inferMS float64) error {
+// refuse does with a picture that can't be decoded what watcher.refuse and Daemon.miss do.
+func (r *replay) refuse(now time.Time, seq uint64, file, reason string) error {
+	r.result.Refused++
+	if r.opts.Refused != nil {
+		r.opts.Refused(seq, file, reason)
+	}
+	if r.refusedRun++; r.refusedRun < manyRefused || now.Sub(r.good) < unseen {
+		return nil
+	}
+	return r.tell(r.lose(now, decide.CameraLost, "its pictures can't be decoded: "+reason), file, 0)
+}
+
+// settle decides upon a picture that came to a gate. What can't be seen is a loss under the conditions of Daemon.miss.
+func (r *replay) settle(now time.Time, look view.Look, gate decide.Gate, file string, inferMS float64) error {
 	n := r.result
+	r.refusedRun = 0
 	var events []decide.Event
-	switch gate {
-	case decide.Decided:
+	switch {
+	case gate == decide.Decided:
 		n.Classified++
+		r.good = now
 		events = r.decide(now)
-	case decide.Unchanged:
+	case gate == decide.Unchanged:
 		n.Unchanged++
+		r.good = now
 		events = r.skip(now, gate)
+	case look.Problem != "" && now.Sub(r.good) >= unseen:
+		n.Blind++
+		events = r.lose(now, gate, look.Problem)
 	default:
 		n.Blind++
-		events = r.lose(now, gate, gate.String())
+		events = r.skip(now, gate)
 	}
+	return r.tell(events, file, inferMS)
+}
+
+// tell tells of what was decided upon a picture.
+func (r *replay) tell(events []decide.Event, file string, inferMS float64) error {
+	r.explained++
 	for _, e := range events {
-		e.ID, e.Source, e.File, e.InferMS = ulid.MustNewDefault(e.Time).String(), n.Source, file, inferMS
-		if err := r.opts.Event(e, n.Model); err != nil {
+		r.told++
+		e.ID, e.Seq, e.Source = ulid.MustNewDefault(e.Time).String(), r.told, cmp.Or(r.result.Source, TypeReplay)
+		e.File, e.InferMS = file, inferMS
+		if err := r.opts.Event(e, r.result.Model); err != nil {
 			return err
 		}
 	}
@@ -307,14 +370,19 @@ func (r *replay) scoresOf() (scoresOf, error) {
 	if err != nil {
 		return scoresOf{}, fmt.Errorf("find the recording: %w", err)
 	}
-	info, err := os.Stat(path)
-	if err != nil {
+	c := r.config
+	of := scoresOf{
+		Version: scoresVersion, Recording: path, FPS: r.opts.FPS, Model: r.engine.SHA256,
+		Crop: c.Crop, Resize: c.Resize, Rotate: c.Rotate, Flip: c.Flip,
+	}
+	switch info, err := os.Stat(path); {
+	case err == nil:
+		of.Changed = timeOf(info.ModTime())
+	case !errors.Is(err, os.ErrNotExist):
 		return scoresOf{}, fmt.Errorf("find the recording: %w", err)
 	}
-	c := r.config
-	return scoresOf{
-		Version: scoresVersion, Recording: path, Changed: info.ModTime().UTC().Format(time.RFC3339Nano), FPS: r.opts.FPS,
-		Start: r.opts.Start.UTC().Format(time.RFC3339Nano), Model: r.engine.SHA256, Crop: c.Crop, Resize: c.Resize, Rotate: c.Rotate,
-		Flip: c.Flip,
-	}, nil
+	if !r.opts.Start.IsZero() {
+		of.Start = timeOf(r.opts.Start)
+	}
+	return of, nil
 }

@@ -15,15 +15,15 @@ import (
 )
 
 // scoresVersion is that of the files that newScoresWriter makes.
-const scoresVersion = 1
+const scoresVersion = 2
 
 // scoresOf says what a file of scores was made of: of anything else its scores would be others. It can be compared.
 type scoresOf struct {
 	Version      int
 	Recording    string // absolute path
-	Changed      string // when that was modified
+	Changed      string // when that was modified; "": it is gone
 	FPS          float64
-	Start        string
+	Start        string // "": not given
 	Model        string // SHA-256
 	Crop         [4]float64
 	Rotate       int
@@ -36,7 +36,7 @@ type scored struct {
 	Seq     uint64
 	File    string
 	Same    bool      // its bytes are those of the picture before, and so is the rest
-	Refused bool      // it can't be decoded
+	Refused string    // why it can't be decoded; "": it can
 	Thumb   []byte    // a view.Picture
 	Scores  []float32 // of all classes
 	InferMS float64
@@ -112,6 +112,9 @@ func openScores(path string, want scoresOf) (*scoresReader, error) {
 		r.gob = gob.NewDecoder(zip)
 		err = r.gob.Decode(&have)
 	}
+	if want.Changed == "" {
+		want.Changed = have.Changed
+	}
 	switch {
 	case err != nil:
 		err = fmt.Errorf("read scores: %s is no file of scores: %w", path, err)
@@ -128,12 +131,23 @@ func openScores(path string, want scoresOf) (*scoresReader, error) {
 func (o scoresOf) differs(want scoresOf) string {
 	have, wanted := reflect.ValueOf(o), reflect.ValueOf(want)
 	for i := range have.NumField() {
-		if h, w := have.Field(i).Interface(), wanted.Field(i).Interface(); h != w {
-			return fmt.Sprintf("%s is %v, not %v", strings.ToLower(have.Type().Field(i).Name), w, h)
+		name, h, w := have.Type().Field(i).Name, have.Field(i).Interface(), wanted.Field(i).Interface()
+		if h != w {
+			return fmt.Sprintf("%s is %s, was %s", strings.ToLower(name), given(name, w), given(name, h))
 		}
 	}
 	return "nothing differs"
 }
+
+// given is a field's value in words.
+func given(name string, value any) string {
+	if value == "" || name == "FPS" && value == 0. {
+		return "not given"
+	}
+	return fmt.Sprint(value)
+}
+
+func timeOf(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) }
 
 // read reads the next picture's. The error is io.EOF, bare, behind the last one.
 func (r *scoresReader) read(s *scored) error {

@@ -240,10 +240,13 @@ func (a *audience) ask(t testing.TB, command string, keys map[string]any) reply 
 
 // vitals is what is asked of the bridge's health here.
 type vitals struct {
-	StepMS  *struct{ P50, P95 float64 } `json:"step_ms"`
-	InferMS *struct{ P50, P95 float64 } `json:"infer_ms"`
-	Sources []pulse                     `json:"sources"`
+	StepMS  *spread `json:"step_ms"`
+	InferMS *spread `json:"infer_ms"`
+	Sources []pulse `json:"sources"`
 }
+
+// spread is of milliseconds.
+type spread struct{ P50, P95 float64 }
 
 // pulse is how a source fares.
 type pulse struct {

@@ -15,8 +15,21 @@ import (
 // TestCameraLabels shows photos to live sources of all kinds that need no device: what is said of them is what classify says.
 func TestCameraLabels(t *testing.T) {
 	t.Parallel()
+	labels, heard := showAll(t, 4)
+	for source, events := range heard {
+		checkEvents(t, source, events)
+		for _, e := range misfits(events, labels) {
+			t.Errorf("%s: want one of %q, the one after the last, with a smoothed score of 0.6 or more, have %s", source, labels, e.payload)
+		}
+	}
+}
+
+// showAll shows n photos to live sources of all kinds that need no device, until each has shown all of them. It gives their labels as
+// classify has them, in order, and the sources' events.
+func showAll(t *testing.T, n int) (want []string, heard map[string][]sighting) {
+	t.Helper()
 	program(t, "gst-launch-1.0", "gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good")
-	photos := surePhotos(t, 4)
+	photos := surePhotos(t, n)
 	const seconds = 2 // for each photo
 	camera := httpCamera(t, 30, 30*seconds, photos...)
 	dir, path := fakeRpicam(t)
@@ -50,8 +63,9 @@ func TestCameraLabels(t *testing.T) {
 			return fmt.Sprintf("%s: want events of %q, have %q", source, want, a.of(source).shown())
 		})
 	}
+	heard = map[string][]sighting{}
 	for source := range sources {
-		checkLabels(t, source, a.heard(source).events, labels(photos))
+		heard[source] = a.heard(source).events
 	}
 	programs := descendants(t, p.cmd.Process.Pid)
 	if len(programs) < 3 {
@@ -63,6 +77,7 @@ func TestCameraLabels(t *testing.T) {
 			t.Errorf("want no process of the daemon after its end, have %d, %s", pid, name)
 		}
 	}
+	return labels(photos), heard
 }
 
 // descendants are the processes that a process has started, those that these have, and so on; also those that have ended and were not
@@ -92,10 +107,9 @@ func descendants(t testing.TB, pid int) (pids []int) {
 	return pids
 }
 
-// checkLabels checks that a source has shown the labels in their order, round and round, from any of them on.
-func checkLabels(t testing.TB, source string, events []sighting, labels []string) {
+// checkEvents checks what an event says besides its label.
+func checkEvents(t testing.TB, source string, events []sighting) {
 	t.Helper()
-	next := -1
 	for i, e := range events {
 		if e.Source != source || e.ID == "" || e.File != nil && source != "replay" || i > 0 && e.Seq <= events[i-1].Seq {
 			t.Errorf("%s: want events of that source, with ids, in order, have %s", source, e.payload)
@@ -103,13 +117,21 @@ func checkLabels(t testing.TB, source string, events []sighting, labels []string
 		if at, err := time.Parse(time.RFC3339, e.Time); err != nil || e.at.Before(at.Add(-time.Millisecond)) {
 			t.Errorf("%s: want a time before its arrival, %v, have %s", source, e.at, e.payload)
 		}
+	}
+}
+
+// misfits are the events by which a source hasn't shown the labels in their order, round and round, from any of them on.
+func misfits(events []sighting, labels []string) (misfits []sighting) {
+	next := -1
+	for _, e := range events {
 		if !e.shows() {
 			continue
 		}
 		place := slices.Index(labels, e.label())
 		if next >= 0 && place != next || place < 0 || e.Score == nil || e.Smoothed == nil || *e.Smoothed < 0.6 {
-			t.Errorf("%s: want one of %q, the one after the last, with a smoothed score of 0.6 or more, have %s", source, labels, e.payload)
+			misfits = append(misfits, e)
 		}
 		next = (place + 1) % len(labels)
 	}
+	return misfits
 }

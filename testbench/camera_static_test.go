@@ -63,6 +63,12 @@ func noisy(t testing.TB, scene image.Image, n int, seed uint64) (files [][]byte)
 	return files
 }
 
+// staticScene are n JPEG files of a scene in which nothing happens.
+func staticScene(t testing.TB, n int) [][]byte {
+	t.Helper()
+	return noisy(t, scenery(t, image.Rectangle{}), n, 1)
+}
+
 // glancer looks at pictures as the daemon does with those of a live source.
 type glancer struct {
 	grey   *camera.Grey
@@ -119,73 +125,90 @@ func processorTime(t testing.TB) time.Duration {
 // TestStaticScene compares what a static, noisy scene costs with what it costs to classify each of its pictures: processor time, without
 // capture and decoding. It isn't parallel: it measures the whole process.
 func TestStaticScene(t *testing.T) {
-	const (
-		n        = 450 // half a minute at 15 a second, of which two or three are classified anyway
-		attempts = 3
-		most     = 0.1
-	)
+	const attempts = 3
 	engine := openEngine(t, daemon.EngineOptions{Top: 5, Options: inference.Options{Delegate: inference.XNNPACK}})
-	scene := stills(t, noisy(t, scenery(t, image.Rectangle{}), 20, 1)...)
-	cost := func(always bool) (each time.Duration, changed int) {
-		g := newGlancer(t, engine)
-		for i := range 15 {
-			g.glance(t, scene[i], always)
-		}
-		begin := processorTime(t)
-		for i := range n {
-			changed += btoi(g.glance(t, scene[i%len(scene)], always))
-		}
-		return (processorTime(t) - begin) / n, changed
-	}
+	scene := stills(t, staticScene(t, 20)...)
 	var share float64
 	for range attempts {
-		full, _ := cost(true)
-		gated, changed := cost(false)
+		full, _ := glanceCost(t, engine, scene, true)
+		gated, changed := glanceCost(t, engine, scene, false)
 		share = float64(gated) / float64(full)
 		t.Logf("processor time of a picture of 640x480, of %d: %v with a look at it, %d of them classified; %v if all are: %.1f %%",
-			n, gated, changed, full, 100*share)
-		if changed > n/150+1 {
-			t.Errorf("want the scene classified each 10 s, have %d times in %d s", changed, n/15)
+			staticPictures, gated, changed, full, 100*share)
+		if changed > staticPictures/150+1 {
+			t.Errorf("want the scene classified each 10 s, have %d times in %d s", changed, staticPictures/15)
 		}
-		if share <= most {
+		if share <= staticShare {
 			break
 		}
 	}
-	if share > most && !raceDetector {
+	if share > staticShare && !raceDetector {
 		t.Errorf("want a tenth of the processor time or less, have %.1f %%", 100*share)
 	}
+}
+
+const (
+	staticPictures = 450 // half a minute at 15 a second, of which two or three are classified anyway
+	staticShare    = 0.1 // at most, of the processor time
+	quietPictures  = 45  // less than the 10 s after which the scene is looked at anyway
+)
+
+// glanceCost is the processor time of a picture of a static scene, and how often the scene was classified.
+func glanceCost(t testing.TB, engine *daemon.Engine, scene []still, always bool) (each time.Duration, changed int) {
+	t.Helper()
+	g := newGlancer(t, engine)
+	for i := range 15 {
+		g.glance(t, scene[i], always)
+	}
+	begin := processorTime(t)
+	for i := range staticPictures {
+		changed += btoi(g.glance(t, scene[i%len(scene)], always))
+	}
+	return (processorTime(t) - begin) / staticPictures, changed
+}
+
+// things are where something enters a scene of 640x480.
+var things = []image.Rectangle{
+	image.Rect(0, 200, 60, 320),    // at the left border
+	image.Rect(310, 430, 345, 465), // small, in the middle
+	image.Rect(560, 400, 640, 480), // in a corner
+	image.Rect(200, 300, 480, 315), // flat
+	image.Rect(500, 100, 520, 300), // narrow
+	image.Rect(100, 20, 400, 460),  // large
+	image.Rect(0, 0, 640, 240),     // a half
 }
 
 // TestStaticSceneChanges has things enter a static, noisy scene: each is noticed on the first picture that shows it.
 func TestStaticSceneChanges(t *testing.T) {
 	engine := openEngine(t, daemon.EngineOptions{Top: 5, Options: inference.Options{Delegate: inference.XNNPACK}})
 	scene := stills(t, noisy(t, scenery(t, image.Rectangle{}), 15, 100)...)
-	for _, thing := range []image.Rectangle{
-		image.Rect(0, 200, 60, 320),    // at the left border
-		image.Rect(310, 430, 345, 465), // small, in the middle
-		image.Rect(560, 400, 640, 480), // in a corner
-		image.Rect(200, 300, 480, 315), // flat
-		image.Rect(500, 100, 520, 300), // narrow
-		image.Rect(100, 20, 400, 460),  // large
-		image.Rect(0, 0, 640, 240),     // a half
-	} {
+	for _, thing := range things {
 		t.Run(fmt.Sprint(thing), func(t *testing.T) {
-			entered := stills(t, noisy(t, scenery(t, thing), 1, 777)...)[0]
-			g := newGlancer(t, engine)
-			if !g.glance(t, scene[0], false) {
-				t.Error("want the first picture classified")
+			alarms, noticed := enters(t, engine, scene, thing, 777)
+			if alarms > 0 {
+				t.Errorf("want nothing to have changed in the static scene, have %d changes", alarms)
 			}
-			for i := range 45 { // less than the 10 s after which the scene is looked at anyway
-				if g.glance(t, scene[(1+i)%len(scene)], false) {
-					t.Errorf("picture %d: want nothing to have changed in the static scene", i)
-				}
-			}
-			if g.now.Sub(time.Unix(1e9, 0)) > 9*time.Second {
-				t.Fatal("the scene is looked at anyway by now")
-			}
-			if !g.glance(t, entered, false) {
+			if !noticed {
 				t.Error("want a thing noticed on the first picture that shows it")
 			}
 		})
 	}
+}
+
+// enters has a thing enter a static scene. It says how often the scene was said to change before, and whether the thing was noticed on the
+// first picture that shows it.
+func enters(t testing.TB, engine *daemon.Engine, scene []still, thing image.Rectangle, seed uint64) (alarms int, noticed bool) {
+	t.Helper()
+	entered := stills(t, noisy(t, scenery(t, thing), 1, seed)...)[0]
+	g := newGlancer(t, engine)
+	if !g.glance(t, scene[0], false) {
+		t.Error("want the first picture classified")
+	}
+	for i := range quietPictures {
+		alarms += btoi(g.glance(t, scene[(1+i)%len(scene)], false))
+	}
+	if g.now.Sub(time.Unix(1e9, 0)) > 9*time.Second {
+		t.Fatal("the scene is looked at anyway by now")
+	}
+	return alarms, g.glance(t, entered, false)
 }

@@ -60,13 +60,21 @@ func (w *watched) until(t testing.TB, cond func() bool, describe func() string) 
 // eventually waits for what tells nobody of itself, such as a folder's entries.
 func eventually(t testing.TB, cond func() bool, describe func() string) {
 	t.Helper()
+	if !happens(cond) {
+		t.Fatalf("after %v: %s", patience, describe())
+	}
+}
+
+// happens waits for what tells nobody of itself, and says whether it came.
+func happens(cond func() bool) bool {
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	for end := time.Now().Add(patience); !cond(); <-tick.C {
 		if time.Now().After(end) {
-			t.Fatalf("after %v: %s", patience, describe())
+			return false
 		}
 	}
+	return true
 }
 
 // process is a running program. Its log, of both streams, is kept line by line.

@@ -17,7 +17,7 @@ import (
 
 const resultsEnv = "TEST_RESULTS"
 
-// figure is a row of RESULTS.md.
+// figure is a row of a results file.
 type figure struct {
 	what, value string
 	target      string // "" where there is none
@@ -27,25 +27,46 @@ type figure struct {
 	command     string
 }
 
-// groups are what TestResults measures, one after the other.
-var groups = []struct {
+// group is a part of a results file that can be measured alone.
+type group struct {
 	name    string
 	measure func(t *testing.T) []figure
-}{
-	{"accuracy", measureAccuracy},
-	{"peers", measurePeers},
-	{"export", measureExport},
-	{"invoke", measureInvoke},
-	{"step", measureStep},
-	{"process", measureProcess},
-	{"mqtt", measureMQTT},
 }
 
-// TestResults measures what is claimed of sightd, and writes RESULTS.md when all groups were measured. It asserts no figure: a target
-// that is missed stands in the table.
+// results are a results file.
+type results struct {
+	file   string // in testbench/
+	title  string
+	target string // the Makefile's
+	how    string // the figures are compared
+	groups []group
+	notes  string
+}
+
+// TestResults measures what is claimed of sightd and writes RESULTS.md.
 func TestResults(t *testing.T) {
+	results{
+		file: "RESULTS.md", title: "Results", target: "results",
+		how: "Comparisons of times are interleaved in one process, and are of medians. An interval behind a share is Wilson's of 95 %.",
+		groups: []group{
+			{"accuracy", measureAccuracy},
+			{"peers", measurePeers},
+			{"export", measureExport},
+			{"invoke", measureInvoke},
+			{"step", measureStep},
+			{"process", measureProcess},
+			{"mqtt", measureMQTT},
+		},
+		notes: notes,
+	}.measure(t)
+}
+
+// measure measures one group after the other, and writes the file when all were measured. It asserts no figure: a target that is missed
+// stands in the table.
+func (r results) measure(t *testing.T) {
+	t.Helper()
 	if os.Getenv(resultsEnv) != "1" {
-		t.Skip(resultsEnv + " isn't 1: this measures for minutes and rewrites testbench/RESULTS.md: make results")
+		t.Skipf("%s isn't 1: this measures for minutes and rewrites testbench/%s: make %s", resultsEnv, r.file, r.target)
 	}
 	if raceDetector {
 		t.Fatal("the race detector makes everything slower: run it without")
@@ -53,12 +74,12 @@ func TestResults(t *testing.T) {
 	load := loadAverage(t)
 	var all []figure
 	measured := 0
-	for _, g := range groups {
+	for _, g := range r.groups {
 		t.Run(g.name, func(t *testing.T) {
 			figures := g.measure(t)
 			for i := range figures {
 				if figures[i].command == "" {
-					figures[i].command = "TestResults/" + g.name
+					figures[i].command = t.Name()
 				}
 				t.Logf("%+v", figures[i])
 			}
@@ -66,27 +87,26 @@ func TestResults(t *testing.T) {
 			measured++
 		})
 	}
-	if measured < len(groups) || t.Failed() {
-		t.Logf("measured %d of %d groups: RESULTS.md is left as it is", measured, len(groups))
+	if measured < len(r.groups) || t.Failed() {
+		t.Logf("measured %d of %d groups: %s is left as it is", measured, len(r.groups), r.file)
 		return
 	}
-	path := filepath.Join(repository(t), "testbench", "RESULTS.md")
-	if err := os.WriteFile(path, report(t, load, all), 0o666); err != nil {
+	path := filepath.Join(repository(t), "testbench", r.file)
+	if err := os.WriteFile(path, r.report(t, load, all), 0o666); err != nil {
 		t.Fatal(err)
 	}
 }
 
-// report is RESULTS.md.
-func report(t *testing.T, load string, all []figure) []byte {
+// report is the file.
+func (r results) report(t *testing.T, load string, all []figure) []byte {
 	t.Helper()
 	var b bytes.Buffer
-	fmt.Fprintf(&b, "# Results\n\nMeasured by `make results`, which rewrites this file. A target that is missed stays in the table.\n\n")
+	fmt.Fprintf(&b, "# %s\n\nMeasured by `make %s`, which rewrites this file. A target that is missed stays in the table.\n\n", r.title, r.target)
 	fmt.Fprintf(&b, "- Machine: %s, %d cores, Linux %s, load %s at the start\n", processor(t), runtime.NumCPU(), kernel(t), load)
 	fmt.Fprintf(&b, "- Date: %s\n", time.Now().UTC().Format(time.DateOnly))
 	fmt.Fprintf(&b, "- Source: commit %s\n", commit(t))
 	fmt.Fprintf(&b, "- Versions: %s\n\n", versions(t))
-	b.WriteString("Comparisons of times are interleaved in one process, and are of medians. An interval behind a share is Wilson's of 95 %.\n" +
-		"`TestResults/…` is run alone by `TEST_RESULTS=1 go test -v -run TestResults/… ./testbench`, which doesn't write this file.\n\n")
+	fmt.Fprintf(&b, "%[1]s\n`%[2]s/…` is run alone by `%[3]s=1 go test -v -run %[2]s/… ./testbench`, which doesn't write this file.\n\n", r.how, t.Name(), resultsEnv)
 	b.WriteString("| figure | value | target | n | spread | command |\n| --- | --- | --- | --- | --- | --- |\n")
 	for _, f := range all {
 		target := f.target
@@ -95,7 +115,7 @@ func report(t *testing.T, load string, all []figure) []byte {
 		}
 		fmt.Fprintf(&b, "| %s | %s | %s | %d | %s | `%s` |\n", f.what, f.value, target, f.n, f.spread, f.command)
 	}
-	b.WriteString(notes)
+	b.WriteString(r.notes)
 	return b.Bytes()
 }
 
@@ -107,6 +127,7 @@ const notes = `
   memory happens to lie moves either side by some percent.
 - Hostile files: the peak of the resident memory while the file is decoded, less that of an idle process.
 - A photo counts as arrived once a client in another process has its event, and as filed once it lies in done/.
+- Live sources: testbench/RESULTS_CAMERAS.md, by "make camera-results".
 `
 
 // processor names this machine's processor.
@@ -146,7 +167,7 @@ func loadAverage(t *testing.T) string {
 	return strings.Fields(string(data))[0]
 }
 
-// commit is the source's, and says whether files other than RESULTS.md differ from it.
+// commit is the source's, and says whether other files than results differ from it.
 func commit(t *testing.T) string {
 	t.Helper()
 	git := func(arguments ...string) (string, error) {
@@ -159,7 +180,7 @@ func commit(t *testing.T) string {
 	if err != nil {
 		return "unknown"
 	}
-	changes, err := git("status", "--porcelain", "--", ".", ":!testbench/RESULTS.md")
+	changes, err := git("status", "--porcelain", "--", ".", ":!testbench/RESULTS*.md")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,7 +6,6 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path"
 	"slices"
 	"strings"
 	"sync"
@@ -19,8 +18,9 @@ import (
 type folderStream struct {
 	o     Options
 	root  *os.Root
-	names []string // sorted
-	start time.Time
+	names []string  // sorted
+	start time.Time // of the first picture
+	first time.Time // when its file was modified
 
 	i     int    // the next name
 	n     uint64 // pictures brought
@@ -39,23 +39,23 @@ var replayed = []string{".jpg", ".jpeg", ".png", ".webp"}
 func openFolder(o Options) (Stream, error) {
 	root, err := os.OpenRoot(o.Path)
 	if err != nil {
-		return nil, fmt.Errorf("replay: %w", err)
+		return nil, fmt.Errorf("open recording: %w", err)
 	}
 	entries, err := fs.ReadDir(root.FS(), ".")
 	if err != nil {
 		root.Close() // only a folder was read
-		return nil, fmt.Errorf("replay %s: %w", printable(o.Path, 256), err)
+		return nil, fmt.Errorf("open recording %s: %w", printable(o.Path, 256), err)
 	}
 	f := &folderStream{o: o, root: root, start: o.Start, closed: make(chan struct{})}
 	for _, entry := range entries {
 		name := entry.Name()
-		if entry.Type().IsRegular() && !strings.HasPrefix(name, ".") && slices.Contains(replayed, strings.ToLower(path.Ext(name))) {
+		if entry.Type().IsRegular() && !strings.HasPrefix(name, ".") && isPicture(name) {
 			f.names = append(f.names, name)
 		}
 	}
 	if len(f.names) == 0 {
 		root.Close() // as above
-		return nil, fmt.Errorf("replay %s: no pictures in it: want files with %s", printable(o.Path, 256), strings.Join(replayed, ", "))
+		return nil, fmt.Errorf("open recording %s: no pictures in it: want files with %s", printable(o.Path, 256), strings.Join(replayed, ", "))
 	}
 	slices.Sort(f.names)
 	if o.Pace && o.FPS == 0 {
@@ -87,7 +87,7 @@ func (f *folderStream) read(shot *Shot) error {
 				return io.EOF
 			}
 			if f.n == f.round {
-				return fmt.Errorf("replay %s: its pictures are gone", printable(f.o.Path, 256))
+				return fmt.Errorf("read recording %s: its pictures are gone", printable(f.o.Path, 256))
 			}
 			f.i, f.round = 0, f.n
 		}
@@ -98,7 +98,10 @@ func (f *folderStream) read(shot *Shot) error {
 			continue // deleted meanwhile
 		}
 		if err != nil {
-			return fmt.Errorf("replay %s: %w", printable(name, 256), err)
+			return fmt.Errorf("read %s: %w", printable(name, 256), err)
+		}
+		if f.first.IsZero() {
+			f.first = modified
 		}
 		if f.start.IsZero() {
 			f.start = modified
@@ -110,7 +113,7 @@ func (f *folderStream) read(shot *Shot) error {
 		case f.o.FPS > 0:
 			shot.Time = virtual(f.start, f.n, f.o.FPS)
 		default:
-			shot.Time = modified
+			shot.Time = f.start.Add(modified.Sub(f.first))
 		}
 		f.n++
 		shot.Seq = f.n
@@ -183,7 +186,7 @@ func (f *folderStream) isClosed() bool {
 }
 
 func (f *folderStream) errClosed() error {
-	return fmt.Errorf("replay %s: %w", printable(f.o.Path, 256), fs.ErrClosed)
+	return fmt.Errorf("read recording %s: %w", printable(f.o.Path, 256), fs.ErrClosed)
 }
 
 // Close implements Stream.

@@ -47,6 +47,7 @@ func TestReplayFolder(t *testing.T) {
 		want [4]time.Time
 	}{
 		{"times of the files", Options{}, [4]time.Time{epoch.Add(time.Second), epoch, epoch.Add(2 * time.Second), epoch.Add(3 * time.Second)}},
+		{"times of the files from a start on", Options{Start: start}, [4]time.Time{start, start.Add(-time.Second), start.Add(time.Second), start.Add(2 * time.Second)}},
 		{"a rate", Options{FPS: 2}, [4]time.Time{epoch.Add(time.Second), epoch.Add(1500 * time.Millisecond), epoch.Add(2 * time.Second), epoch.Add(2500 * time.Millisecond)}},
 		{"a rate and a start", Options{FPS: 1, Start: start}, [4]time.Time{start, start.Add(time.Second), start.Add(2 * time.Second), start.Add(3 * time.Second)}},
 	} {
@@ -120,6 +121,7 @@ func TestReplayFolderFaults(t *testing.T) {
 		{"missing", filepath.Join(t.TempDir(), "x"), "no such file"},
 		{"empty", t.TempDir(), "no pictures in it: want files with .jpg, .jpeg, .png, .webp"},
 		{"no file", "/dev/null", "no folder and no regular file"},
+		{"one picture", album(t, "a.JPG") + "/a.JPG", "want a folder or a video, have one picture"},
 	} {
 		if s, err := mustNew(t, Options{Kind: Replay, Path: test.path})(t.Context()); s != nil || err == nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%s: got %v, %v", test.name, s, err)

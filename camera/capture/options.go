@@ -60,10 +60,11 @@ type Options struct {
 	Loop bool
 	// Pace brings a replay's pictures in real time, a video's at their own rate or at FPS, a folder's at FPS or 5 a second; a
 	// Shot's Time is the present. Without it they come as fast as they are read, and Time is when they were taken: of picture
-	// n, from 0, Start + n/FPS. If FPS is 0, a folder's picture has the modification time of its file, and a video is sampled
-	// 5 times a second.
+	// n, from 0, Start + n/FPS. If FPS is 0, a folder's pictures are as far apart as the modification times of their
+	// files, and a video is sampled 5 times a second.
 	Pace bool
-	// Start is the time of a replay's first picture; zero for the modification time of the first file.
+	// Start is the time of a replay's first picture; zero for the modification time of a folder's first file, and for that of a
+	// video less its length.
 	Start time.Time
 
 	// MaxBytes bounds one picture, encoded or raw; a larger one is an error of Read. 0 for DefaultMaxBytes.

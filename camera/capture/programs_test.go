@@ -62,11 +62,11 @@ func TestReplayVideo(t *testing.T) {
 		start         time.Time
 		interval      time.Duration
 	}{
-		{"as it is", Options{}, 320, 240, 10, epoch, 200 * time.Millisecond},
+		{"as it is", Options{}, 320, 240, 10, epoch.Add(-2 * time.Second), 200 * time.Millisecond},
 		{"a rate and a start", Options{FPS: 2, Start: start}, 320, 240, 4, start, 500 * time.Millisecond},
-		{"more pictures than there are", Options{FPS: 40}, 320, 240, 80, epoch, 25 * time.Millisecond},
-		{"smaller", Options{Width: 160, Height: 160}, 160, 120, 10, epoch, 200 * time.Millisecond},
-		{"never larger", Options{Width: 640, Height: 640}, 320, 240, 10, epoch, 200 * time.Millisecond},
+		{"more pictures than there are", Options{FPS: 40}, 320, 240, 80, epoch.Add(-2 * time.Second), 25 * time.Millisecond},
+		{"smaller", Options{Width: 160, Height: 160, Start: epoch}, 160, 120, 10, epoch, 200 * time.Millisecond},
+		{"never larger", Options{Width: 640, Height: 640, Start: epoch}, 320, 240, 10, epoch, 200 * time.Millisecond},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			test.o.Kind, test.o.Path = Replay, path

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -17,15 +16,18 @@ import (
 
 const replayAbout = `Decides on a recording, a folder of pictures or a video, what sightd would have decided on a camera, and prints the events. The
 code is that of "sightd run", the time is that of the recording, and nothing is waited for: so thresholds can be tried on last night.
-With --scores the pictures are looked at once, and each further try takes seconds. It publishes nothing. Videos are read by ffmpeg.`
+With --scores the pictures are looked at once, and each further try takes seconds. It publishes nothing. Videos are read by ffmpeg.
+
+The events have the times of the recording. Pictures in a folder were taken when their files were modified, unless --fps counts them;
+a video ended when its file was modified. Copies often have other times: --start sets the first one.`
 
 func replayCommand(ctx context.Context, c *call) error {
 	fs := c.flags("replay", "DIR|VIDEO [-c FILE] [flags]", replayAbout)
 	file := fs.String("c", "", "configuration `FILE` (YAML) with the decisions to try")
 	source := fs.String("source", "", "`NAME` of the live source whose crop, rotate, motion and so on count (default: the first one)")
 	fps := fs.Float64("fps", 0, "pictures a second of the recording (default: a folder's files tell by their times, a video is looked at 5 times a second)")
-	start := fs.String("start", "", "`TIME` of the first picture, as 2026-09-23T22:00:00Z (default: when the first file was modified)")
-	scores := fs.String("scores", "", "`FILE` to keep the scores and thumbnails of all pictures in, 2 to 3 KB each; if it is there, it is read in place of the recording")
+	start := fs.String("start", "", "`TIME` of the first picture, as 2026-09-23T22:00:00Z (default: when the first file was modified, of a video less its length)")
+	scores := fs.String("scores", "", "`FILE` to keep the scores and thumbnails of all pictures in, 2 to 3 KB each; if it is there, it is read in place of the recording, which may be gone then")
 	asJSON := fs.Bool("json", false, "print each event as it would be published, one JSON object a line")
 	explain := fs.Bool("explain", false, "print what became of the pictures, too")
 	arguments, err := c.parse(fs)
@@ -49,20 +51,33 @@ func replayCommand(ctx context.Context, c *call) error {
 		return err
 	}
 	options.Log = newLog(c.stderr, config.Log)
-	out := bufio.NewWriter(c.stdout)
 	began, told := time.Now(), 0
+	progress := newReplayProgress(c.stderr, began)
 	options.Event = func(e decide.Event, m publish.Model) error {
 		told++
+		progress.clear()
 		if *asJSON {
-			return printEventJSON(out, e, m)
+			return printEventJSON(c.stdout, e, m)
 		}
-		return printEvent(out, e)
+		return printEvent(c.stdout, e)
 	}
+	options.Refused = progress.refused
+	options.Seen = func(r daemon.ReplayResult) { progress.seen(r, time.Now()) }
 	result, err := daemon.Replay(ctx, config, options)
-	if err == nil && !*asJSON {
-		err = printReplay(out, result, told, *explain, time.Since(began))
+	progress.clear()
+	switch {
+	case errors.Is(err, context.Canceled):
+		return stopped(result, *scores)
+	case err != nil:
+		return err
+	case result.Pictures == 0:
+		return errors.New("there are no pictures in the recording")
 	}
-	return errors.Join(err, out.Flush())
+	if !*asJSON {
+		err = printReplay(c.stdout, result, told, *explain, time.Since(began))
+	}
+	progress.hint(result, *fps)
+	return err
 }
 
 // printEventJSON prints an event as sightd run would publish it.
@@ -95,16 +110,19 @@ func printEvent(w io.Writer, e decide.Event) error {
 	return err
 }
 
-// printReplay prints what it comes to.
+// printReplay prints what it comes to: there is a picture at least.
 func printReplay(w io.Writer, r daemon.ReplayResult, events int, explain bool, took time.Duration) error {
 	if explain && len(r.Entries) > 0 {
+		for i := range r.Entries {
+			r.Entries[i].Time, r.Entries[i].Until = r.Entries[i].Time.Local(), r.Entries[i].Until.Local()
+		}
 		fmt.Fprintln(w)
-		if err := decide.WriteTable(w, r.Entries); err != nil {
+		if r.Cut {
+			fmt.Fprintf(w, "Only from %s on: more pictures aren't remembered.\n", r.Entries[0].Time.Format(time.DateTime))
+		}
+		if err := decide.WriteTable(w, decide.Runs(r.Entries)); err != nil {
 			return err
 		}
-	}
-	if r.Pictures == 0 {
-		return errors.New("replay: there are no pictures in the recording")
 	}
 	parts := []string{fmt.Sprintf("%d classified", r.Classified)}
 	for _, p := range []struct {
@@ -125,9 +143,17 @@ func printReplay(w io.Writer, r daemon.ReplayResult, events int, explain bool, t
 	if r.State.Label != decide.None {
 		shows = fmt.Sprintf("; at the end it shows %s", printable(r.State.Label))
 	}
-	_, err := fmt.Fprintf(w, "\n%d events%s. %d pictures of %s: %s%s, in %s\n", events, shows, r.Pictures, shortTime(r.Last.Sub(r.First)),
-		strings.Join(parts, ", "), from, shortTime(took))
+	_, err := fmt.Fprintf(w, "\n%s%s. %s of %s, from %s on: %s%s, in %s\n", counted(events, "event"), shows, counted(r.Pictures, "picture"),
+		shortTime(r.Last.Sub(r.First)), r.First.Local().Format(time.DateTime), strings.Join(parts, ", "), from, shortTime(took))
 	return err
+}
+
+// counted is a number of things.
+func counted[N int | uint64](n N, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
 }
 
 // shortTime is a duration for people.
