@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/oklog/ulid/v2"
 	"gocv.io/x/gocv"
 
 	"sightd/camera"
@@ -130,6 +131,14 @@ func (o *observer) decode(s *capture.Shot) (gocv.Mat, error) {
 	}
 	part := o.config.view().Crop.Rectangle(image.Pt(mat.Cols(), mat.Rows()))
 	return mat, o.grey.Shrink(&o.thumb, mat, part)
+}
+
+// eventID makes the id of an event at a time. A ULID knows none before 1970, which files may have.
+func eventID(at time.Time) string {
+	if at.Before(time.Unix(0, 0)) {
+		at = time.Unix(0, 0)
+	}
+	return ulid.MustNewDefault(at).String()
 }
 
 // decide takes the scores of the picture that was judged, and says what comes of them.

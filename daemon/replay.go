@@ -14,8 +14,6 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/oklog/ulid/v2"
-
 	"sightd/camera"
 	"sightd/camera/capture"
 	"sightd/camera/picture"
@@ -204,7 +202,7 @@ func (r *replay) checkTime() error {
 	if r.opts.FPS > 0 || back < time.Second { // several programs that write files may be late by less
 		return nil
 	}
-	return fmt.Errorf("replay by the times of the files: %q was modified %v before the one in front of it: --fps says how many pictures a second there are",
+	return fmt.Errorf("go by the times of the files: %q was modified %v before the one in front of it: --fps says how many pictures a second there are",
 		r.shot.File, back.Round(time.Millisecond))
 }
 
@@ -355,7 +353,7 @@ func (r *replay) tell(events []decide.Event, file string, inferMS float64) error
 	r.explained++
 	for _, e := range events {
 		r.told++
-		e.ID, e.Seq, e.Source = ulid.MustNewDefault(e.Time).String(), r.told, cmp.Or(r.result.Source, TypeReplay)
+		e.ID, e.Seq, e.Source = eventID(e.Time), r.told, cmp.Or(r.result.Source, TypeReplay)
 		e.File, e.InferMS = file, inferMS
 		if err := r.opts.Event(e, r.result.Model); err != nil {
 			return err

@@ -211,3 +211,11 @@ func TestReplayTimesOfFiles(t *testing.T) {
 		}
 	}
 }
+
+// TestReplayBefore1970 replays what has a time that no id can hold.
+func TestReplayBefore1970(t *testing.T) {
+	o := ReplayOptions{Path: recording(t, 5, "golf_ball"), FPS: 5, Start: time.Date(1960, 1, 1, 0, 0, 0, 0, time.UTC)}
+	if told, _ := replayed(t, Default(), o); len(told) != 1 {
+		t.Errorf("want one event, have %q", told)
+	}
+}

@@ -5,8 +5,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/oklog/ulid/v2"
-
 	"sightd/camera"
 	"sightd/decide"
 	"sightd/publish"
@@ -267,7 +265,7 @@ func (d *Daemon) tellStateNow(s *source) error {
 	if !arisen {
 		return nil
 	}
-	e := decide.Event{Kind: decide.Refused, ID: ulid.MustNewDefault(now).String(), Time: now, Source: s.config.Name, Error: state.Problem}
+	e := decide.Event{Kind: decide.Refused, ID: eventID(now), Time: now, Source: s.config.Name, Error: state.Problem}
 	s.judged(&e)
 	return d.client.Accept(e)
 }

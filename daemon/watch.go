@@ -9,8 +9,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/oklog/ulid/v2"
-
 	"sightd/camera/capture"
 	"sightd/camera/live"
 	"sightd/camera/picture"
@@ -233,7 +231,7 @@ func (d *Daemon) tell(w *watcher, now time.Time, events []decide.Event, pictured
 	w.told = now
 	for i := range events {
 		e := &events[i]
-		e.ID, e.Source = ulid.MustNewDefault(e.Time).String(), w.config.Name
+		e.ID, e.Source = eventID(e.Time), w.config.Name
 		if pictured {
 			e.InferMS, e.FrameAge, e.File = w.job.event.InferMS, now.Sub(w.frame.Time), w.frame.File
 		}

@@ -164,10 +164,12 @@ func measureSlow(t *testing.T) (figures []figure) {
 			figure{what: about + "age of a judged picture, median of the first tenth and of the last", value: fmt.Sprintf("%.1f ms, %.1f ms", first, last),
 				target: fmt.Sprintf("last twice the first and %d ms, or less", slowAgesMS), met: last <= 2*first+slowAgesMS, n: len(ages),
 				spread: between(ages, "ms")},
-			figure{what: about + "pictures that are neither judged nor counted as dropped", value: fmt.Sprintf("%d (%d judged, %d dropped, %d stale, of %d)",
-				missing, p.Done, p.Dropped, p.Stale, p.Seen), target: fmt.Sprintf("%d or less, under way", slowUnderWay), met: missing >= 0 && missing <= slowUnderWay, n: int(p.Seen)})
+			figure{what: about + "pictures that are neither judged nor counted as dropped",
+				value:  fmt.Sprintf("%d (%d judged, %d dropped, %d stale, of %d)", missing, p.Done, p.Dropped, p.Stale, p.Seen),
+				target: fmt.Sprintf("%d or less, under way", slowUnderWay), met: missing >= 0 && missing <= slowUnderWay, n: int(p.Seen)})
 	}
-	return append(figures, figure{what: "slow model: growth of the resident memory after a fifth of the pictures", value: fmt.Sprintf("%.1f MB (%.1f to %.1f)", s.late-s.early, s.early, s.late),
+	return append(figures, figure{what: "slow model: growth of the resident memory after a fifth of the pictures",
+		value:  fmt.Sprintf("%.1f MB (%.1f to %.1f)", s.late-s.early, s.early, s.late),
 		target: fmt.Sprintf("%d MB or less", slowGrowth), met: s.late-s.early <= slowGrowth, n: pictures})
 }
 
@@ -201,6 +203,7 @@ func measureIdle(t *testing.T) []figure {
 	after := a.vitals(t).pulse(t, "door")
 	p.stop(t)
 	return []figure{{what: fmt.Sprintf("static HTTP camera of 640x480, %d a second: the daemon's processor time, decoding included", fps),
-		value: fmt.Sprintf("%.2f s a minute, %.1f %% of one core (%d of %d pictures classified)", median(minutes), median(minutes)/0.6, after.Done-before.Done, after.Seen-before.Seen),
-		n:     windows * window * fps, spread: fmt.Sprintf("%.2f to %.2f s over %d times %d s", quantile(minutes, 0), quantile(minutes, 1), windows, window)}}
+		value: fmt.Sprintf("%.2f s a minute, %.1f %% of one core (%d of %d pictures classified)",
+			median(minutes), median(minutes)/0.6, after.Done-before.Done, after.Seen-before.Seen),
+		n: windows * window * fps, spread: fmt.Sprintf("%.2f to %.2f s over %d times %d s", quantile(minutes, 0), quantile(minutes, 1), windows, window)}}
 }
