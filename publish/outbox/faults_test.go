@@ -1,8 +1,10 @@
 package outbox
 
 import (
+	"math/rand/v2"
 	"os"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -210,5 +212,47 @@ func TestClockSet(t *testing.T) {
 	none(t, o)
 	if s := o.Stats(); s.Expired != 1 || s.Pending != 0 {
 		t.Errorf("want one message expired, have %+v", s)
+	}
+}
+
+// TestDroppedWhileSynced fills the outbox while its first segment is being synced, so that this is dropped to make room: that is no fault
+// of the disk, which would have what was written meanwhile kept in memory.
+func TestDroppedWhileSynced(t *testing.T) {
+	clock, j := newFakeClock(), &journal{}
+	random := rand.NewChaCha8([32]byte{})
+	var o *Outbox
+	fill := func(n int) {
+		for range n {
+			payload := make([]byte, 4000) // that can't be deflated
+			random.Read(payload)          // always all of it
+			if err := o.Put(topic, payload, when); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	filled := make(chan struct{})
+	var once sync.Once
+	opts := Options{Dir: t.TempDir(), MaxBytes: MinBytes, Log: j.logger(), clock: clock.clock(), fault: func(op, path string) error {
+		if op == "sync" && strings.HasSuffix(path, segmentExt) {
+			once.Do(func() {
+				fill(100)
+				close(filled)
+			})
+		}
+		return nil
+	}}
+	o = open(t, opts)
+	fill(3)
+	clock.asleep(t, o)
+	clock.advance(syncDelay)
+	<-filled
+	clock.asleep(t, o)
+	before := o.Stats()
+	if j.count("failed to sync") != 0 || before.Degraded != "" || before.Dropped < 3 {
+		t.Errorf("want the first messages dropped and no fault of the disk, have %+v", before)
+	}
+	crash(o)
+	if after := open(t, opts).Stats(); after.Pending != before.Pending {
+		t.Errorf("want %d messages after a crash, have %d", before.Pending, after.Pending)
 	}
 }

@@ -43,10 +43,11 @@ type segment struct {
 	size   int64 // of the file
 	synced int64 // end when it was last synced
 
-	f      *os.File // nil if it is neither active nor dirty
-	dirty  bool     // has messages that were not synced
-	unborn bool     // its name in the folder was not synced
-	bad    bool     // was found to be damaged: it is set aside, not removed
+	f       *os.File // nil if it is neither active nor dirty, nor being synced
+	dirty   bool     // has messages that were not synced
+	syncing bool     // sync is at it, without the lock: it is not to be closed
+	unborn  bool     // its name in the folder was not synced
+	bad     bool     // was found to be damaged: it is set aside, not removed
 }
 
 func (s *segment) close() {
@@ -93,7 +94,7 @@ func (o *Outbox) ready(n, reserve int64, number uint64) (*segment, error) {
 
 // seal has the next record go to a new segment.
 func (o *Outbox) seal() {
-	if s := o.active; s != nil && !s.dirty {
+	if s := o.active; s != nil && !s.dirty && !s.syncing {
 		s.close()
 	}
 	o.active = nil
@@ -228,7 +229,9 @@ func (o *Outbox) remove(s *segment) error {
 		}
 	}
 	o.bytes -= s.size
-	s.close()
+	if !s.syncing {
+		s.close()
+	}
 	if o.reader.s == s {
 		o.reader.close()
 	}

@@ -1,7 +1,6 @@
 package outbox
 
 import (
-	"errors"
 	"os"
 	"slices"
 	"time"
@@ -180,12 +179,17 @@ func (o *Outbox) sync() {
 			s.synced = s.end
 			dirty, files = append(dirty, s), append(files, s.f)
 			unborn = unborn || s.unborn
-			s.dirty = false
+			s.dirty, s.syncing = false, true
 		}
 	}
 	o.mu.Unlock()
 	err := o.syncFiles(files, unborn)
 	o.mu.Lock()
+	for _, s := range dirty {
+		if s.syncing = false; !slices.Contains(o.segments, s) {
+			s.close() // it was removed meanwhile, with all that it held
+		}
+	}
 	if err != nil {
 		o.syncFailed(err)
 		return
@@ -211,8 +215,7 @@ func (o *Outbox) syncFiles(files []*os.File, unborn bool) error {
 		if err := o.opts.fault("sync", f.Name()); err != nil {
 			return err
 		}
-		// A closed one was removed, with all that it held.
-		if err := fdatasync(f); err != nil && !errors.Is(err, os.ErrClosed) {
+		if err := fdatasync(f); err != nil {
 			return err
 		}
 	}
