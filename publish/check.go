@@ -52,7 +52,7 @@ type CheckReport struct {
 // until a stage fails that the later ones need. Its error says what is wrong with the options; a broker that fails is in the
 // report.
 //
-// It logs in beside a Client that runs with the same options, under their client id with "-test" behind it, and publishes to
+// It logs in beside a Client that runs with the same options, under their client id with "-test-" and 4 digits behind it, and publishes to
 // topics of its own: <Base>/bridge/test/<random>/..., and with Discovery an empty message for a device that nobody has. No
 // session and no retained message stay behind. In MQTT 3.1.1 a broker acknowledges what it then drops, because of an ACL or of
 // its size: so Check reads back what it publishes, small, of the largest size, and retained.
@@ -72,7 +72,7 @@ func Check(ctx context.Context, o Options, c CheckOptions) (CheckReport, error) 
 	rand.Read(random[:]) // never fails
 	k := &check{
 		options: o, CheckOptions: c, endpoint: e, now: o.times.now,
-		id: o.ClientID + "-test", random: hex.EncodeToString(random[:]),
+		id: o.ClientID + "-test-" + hex.EncodeToString(random[:2]), random: hex.EncodeToString(random[:]),
 		arrived: make(map[string]*packets.PublishPacket),
 	}
 	defer k.close(ctx)
