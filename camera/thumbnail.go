@@ -11,7 +11,16 @@ import (
 const (
 	thumbnailHeight  = 270 // pixels
 	thumbnailQuality = 70  // of JPEG, of 100
+	snapshotQuality  = 85
 )
+
+// Snapshot is the picture as a JPEG at its own size.
+func (f Frame) Snapshot() ([]byte, error) {
+	if f.Mat.Closed() || f.Mat.Empty() {
+		return nil, errors.New("make a snapshot: want a picture, have none")
+	}
+	return f.encode(f.Mat, snapshotQuality)
+}
 
 // Thumbnail is the picture as a JPEG of at most 270 rows, which has some ten or twenty KB.
 func (f Frame) Thumbnail() ([]byte, error) {
@@ -28,7 +37,12 @@ func (f Frame) Thumbnail() ([]byte, error) {
 		}
 		mat = small
 	}
-	buf, err := gocv.IMEncodeWithParams(gocv.JPEGFileExt, mat, []int{gocv.IMWriteJpegQuality, thumbnailQuality})
+	return f.encode(mat, thumbnailQuality)
+}
+
+// encode makes a JPEG of mat, which is the picture or a smaller one.
+func (f Frame) encode(mat gocv.Mat, quality int) ([]byte, error) {
+	buf, err := gocv.IMEncodeWithParams(gocv.JPEGFileExt, mat, []int{gocv.IMWriteJpegQuality, quality})
 	if err != nil {
 		return nil, fmt.Errorf("encode %s as JPEG: %w", f.File, err)
 	}

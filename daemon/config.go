@@ -11,6 +11,7 @@ import (
 	"github.com/goccy/go-yaml"
 
 	"sightd/camera/picture"
+	"sightd/decide"
 	"sightd/publish"
 )
 
@@ -89,6 +90,7 @@ type LogConfig struct {
 func Default() Config {
 	inbox := defaultSource(TypeFolder)
 	inbox.Name, inbox.Path = "inbox", "./inbox"
+	rules := decide.DefaultRules()
 	return Config{
 		Version:  1,
 		StateDir: "./state",
@@ -99,8 +101,8 @@ func Default() Config {
 		},
 		Sources: []SourceConfig{inbox},
 		Decide: DecideConfig{
-			Top: 5, Enter: 0.6, Stay: 0.4, Confirm: [2]int{3, 5}, Hold: 10 * time.Second, Cooldown: 15 * time.Second, Smoothing: 0.5,
-			Unknown: UnknownConfig{Mode: UnknownAuto},
+			Top: rules.Top, Enter: rules.Enter, Stay: rules.Stay, Confirm: rules.Confirm, Hold: rules.Hold, Cooldown: rules.Cooldown,
+			Smoothing: rules.Smoothing, Unknown: UnknownConfig{Mode: rules.Unknown.Mode},
 		},
 		Snapshots: SnapshotsConfig{MaxMB: 200},
 		Privacy:   PrivacyFull,

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/goccy/go-yaml/ast"
+
+	"sightd/decide"
 )
 
 // DecideConfig says what is made of the scores. All but Top is for live sources: a folder's pictures are classified each for itself.
@@ -27,9 +29,9 @@ type DecideConfig struct {
 
 // The values of UnknownConfig.Mode.
 const (
-	UnknownAuto  = "auto"
-	UnknownOff   = "off"   // no picture is
-	UnknownFixed = "fixed" // as Score and Margin say
+	UnknownAuto  = decide.UnknownAuto
+	UnknownOff   = decide.UnknownOff // no picture is
+	UnknownFixed = "fixed"           // as Score and Margin say
 )
 
 // UnknownConfig says when the network is too unsure of a picture for it to count. It is written as auto, off, or with the keys score and margin.

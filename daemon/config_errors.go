@@ -10,6 +10,8 @@ import (
 
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/token"
+
+	"sightd/spelling"
 )
 
 // configReader gathers a configuration and what is wrong with it.
@@ -140,23 +142,7 @@ func edits(a, b string) int {
 	if len(a) > 64 {
 		return max(len(a), len(b))
 	}
-	row := make([]int, len(b)+1) // distances of a's first i bytes to all beginnings of b
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			replace := diagonal
-			if a[i] != b[j] {
-				replace++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(replace, row[j+1]+1, row[j]+1)
-		}
-	}
-	return row[len(b)]
+	return spelling.Distance([]byte(a), []byte(b))
 }
 
 func placeOf(n ast.Node) configPlace {

@@ -57,9 +57,9 @@ func (c ModelConfig) ReadLabels() ([]string, error) {
 	if classes < 0 || classes > maxClasses {
 		return nil, fmt.Errorf("open model %s: want at most %d classes, have %d", modelName(c.Path), maxClasses, classes)
 	}
-	e := Engine{scores: make([]float32, classes)}
-	if err := e.readLabels(c.Labels, file, card); err != nil {
+	labels, err := modelLabels(c.Labels, file, card, classes)
+	if err != nil {
 		return nil, fmt.Errorf("open model %s: %w", modelName(c.Path), err)
 	}
-	return e.Labels, nil
+	return labels, nil
 }

@@ -90,7 +90,8 @@ func OpenEngine(o EngineOptions) (*Engine, error) {
 	} else {
 		e.Name, e.SHA256 = strings.TrimSuffix(filepath.Base(o.Model), ".tflite"), models.Sum(data)
 	}
-	if err := errors.Join(e.readLabels(o.Labels, file, card), e.prove(card)); err != nil {
+	e.Labels, err = modelLabels(o.Labels, file, card, len(e.scores))
+	if err := errors.Join(err, e.prove(card)); err != nil {
 		return nil, errors.Join(fmt.Errorf("open model %s: %w", modelName(o.Model), err), e.Close())
 	}
 	return e, nil
@@ -149,28 +150,23 @@ func inputOf(spec inference.TensorSpec, file *tflitefile.Model) preprocess.Input
 	return in
 }
 
-// readLabels takes the labels from a file, else from the model's metadata, else from its card.
-func (e *Engine) readLabels(path string, file *tflitefile.Model, card *models.Card) error {
+// modelLabels takes the labels of a model's classes from a file, else from the model's metadata, else from its card.
+func modelLabels(path string, file *tflitefile.Model, card *models.Card, classes int) (labels []string, err error) {
 	switch {
 	case path != "":
-		labels, err := ReadLabels(path)
-		if err != nil {
-			return err
-		}
-		e.Labels = labels
+		labels, err = ReadLabels(path)
 	case file.Metadata != nil:
-		labels, err := file.Labels()
-		if err != nil {
-			return err
-		}
-		e.Labels = labels
+		labels, err = file.Labels()
 	case card != nil:
-		e.Labels = card.Labels
+		labels = card.Labels
 	}
-	if len(e.Labels) == 0 {
-		return errors.New("the model has no labels inside: name a file with one label a line")
+	if err != nil {
+		return nil, err
 	}
-	return decide.CheckLabels(e.Labels, len(e.scores))
+	if len(labels) == 0 {
+		return nil, errors.New("the model has no labels inside: name a file with one label a line")
+	}
+	return labels, decide.CheckLabels(labels, classes)
 }
 
 // ReadLabels reads a file with a label a line. A newline at its end is no label.

@@ -169,18 +169,22 @@ const maxMarks = 4096
 
 // add counts an event.
 func (p *pace) add(e decide.Event) {
-	if e.Kind != decide.Classified {
-		return
+	if e.Kind == decide.Classified {
+		p.mark(e.Time, e.InferMS)
 	}
+}
+
+// mark counts a picture that took so many milliseconds.
+func (p *pace) mark(at time.Time, ms float64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.times[p.n%len(p.times)] = e.InferMS
+	p.times[p.n%len(p.times)] = ms
 	if p.n == 0 {
-		p.begun = e.Time
+		p.begun = at
 	}
 	p.n++
-	if p.forget(e.Time); len(p.marks) < maxMarks {
-		p.marks = append(p.marks, e.Time)
+	if p.forget(at); len(p.marks) < maxMarks {
+		p.marks = append(p.marks, at)
 	} else {
 		p.more++
 	}
@@ -215,17 +219,13 @@ func (p *pace) figures(now time.Time) (fps float64, infer *publish.Latency) {
 // temperature is that of the hottest thermal zone in °C, nil where the kernel tells none.
 func temperature() *float64 {
 	var hottest *float64
-	zones, err := filepath.Glob("/sys/class/thermal/thermal_zone*/temp")
+	zones, err := filepath.Glob(filepath.Join("/sys", heatThermal, "thermal_zone*/temp"))
 	if err != nil {
 		return nil // only a bad pattern
 	}
 	for _, zone := range zones {
-		text, err := os.ReadFile(zone)
-		if err != nil {
-			continue // a zone that is switched off can't be read
-		}
-		milli, err := strconv.ParseFloat(strings.TrimSpace(string(text)), 64)
-		if celsius := milli / 1000; err == nil && celsius > -50 && celsius < 200 && (hottest == nil || celsius > *hottest) {
+		celsius, err := heatCelsius(zone) // of one that is switched off there is none
+		if err == nil && celsius > heatLeast && celsius < heatTop && (hottest == nil || celsius > *hottest) {
 			hottest = &celsius
 		}
 	}

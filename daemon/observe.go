@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/oklog/ulid/v2"
-	"gocv.io/x/gocv"
 
 	"sightd/camera"
 	"sightd/camera/capture"
@@ -33,6 +32,12 @@ type observer struct {
 	thumb  view.Picture
 	frame  camera.Frame // the last picture that was decoded; its Mat belongs to the decoder or the turner
 	scores []float32    // of the last picture that was judged
+	good   time.Time    // when something was last seen
+}
+
+// lost reports whether a problem is a loss of sight: nothing was seen for a while.
+func (o *observer) lost(problem string, now time.Time) bool {
+	return problem != "" && now.Sub(o.good) >= unseen
 }
 
 // newObserver makes an observer for the pictures of c, whose scores come from engine.
@@ -95,12 +100,9 @@ func (o *observer) see(s *capture.Shot, now time.Time) (view.Look, decide.Gate, 
 	if o.eye.Identical(s.Data, now) {
 		look = o.eye.Again(now) // o.frame shows it already
 	} else {
-		o.frame.Mat = gocv.Mat{} // it may be freed now
-		mat, err := o.decode(s)
-		if err != nil {
+		if err := o.decode(s); err != nil {
 			return look, decide.Stale, err
 		}
-		o.frame.Mat = mat
 		look = o.eye.Look(&o.thumb, now)
 	}
 	o.frame.Time, o.frame.Seq, o.frame.Source, o.frame.File = s.Time, s.Seq, o.config.Name, s.File
@@ -120,17 +122,23 @@ func (o *observer) gate(look view.Look, now time.Time) decide.Gate {
 	return decide.Decided
 }
 
-// decode makes the upright picture, and the thumbnail of the part that the network sees.
-func (o *observer) decode(s *capture.Shot) (gocv.Mat, error) {
+// decode makes o.frame the upright picture, and o.thumb the thumbnail of the part that the network sees. After an error there is no
+// frame: the decoder may have freed the last one.
+func (o *observer) decode(s *capture.Shot) error {
+	o.frame = camera.Frame{}
 	mat, err := o.decoder.DecodeShot(s)
 	if err != nil {
-		return gocv.Mat{}, err
+		return err
 	}
 	if mat, err = o.turner.Apply(mat); err != nil {
-		return gocv.Mat{}, err
+		return err
 	}
 	part := o.config.view().Crop.Rectangle(image.Pt(mat.Cols(), mat.Rows()))
-	return mat, o.grey.Shrink(&o.thumb, mat, part)
+	if err := o.grey.Shrink(&o.thumb, mat, part); err != nil {
+		return err
+	}
+	o.frame.Mat = mat
+	return nil
 }
 
 // eventID makes the id of an event at a time. A ULID knows none before 1970, which files may have.
@@ -143,6 +151,7 @@ func eventID(at time.Time) string {
 
 // decide takes the scores of the picture that was judged, and says what comes of them.
 func (o *observer) decide(now time.Time) []decide.Event {
+	o.good = now
 	o.eye.Classified()
 	events := o.decider.Observe(decide.Look{Time: now, Seq: o.frame.Seq, Scores: o.scores})
 	o.ring.Add(o.decider.Record())
@@ -151,6 +160,9 @@ func (o *observer) decide(now time.Time) []decide.Event {
 
 // skip says what comes of a picture that the network didn't see.
 func (o *observer) skip(now time.Time, why decide.Gate) []decide.Event {
+	if why == decide.Unchanged {
+		o.good = now
+	}
 	events := o.decider.Idle(now, why)
 	o.ring.Add(o.decider.Record())
 	return events

@@ -14,7 +14,6 @@ import (
 	"strconv"
 	"time"
 
-	"sightd/camera"
 	"sightd/camera/capture"
 	"sightd/camera/picture"
 	"sightd/camera/view"
@@ -113,10 +112,9 @@ type replay struct {
 	result *ReplayResult
 	shot   capture.Shot
 
-	good       time.Time // when something was last seen
-	refusedRun int       // pictures in a row that couldn't be decoded
-	told       uint64    // events
-	explained  int       // pictures that were decided upon
+	refusedRun int    // pictures in a row that couldn't be decoded
+	told       uint64 // events
+	explained  int    // pictures that were decided upon
 
 	keep      *scoresWriter // nil: scores aren't kept
 	seed      maphash.Seed
@@ -269,13 +267,12 @@ func (r *replay) record() error {
 	sum := maphash.Bytes(r.seed, r.shot.Data)
 	s.Same = s.Seq > 1 && sum == r.sum
 	if r.sum = sum; !s.Same {
-		mat, err := r.decode(&r.shot)
+		err := r.decode(&r.shot)
 		if refused := (*picture.RefusedError)(nil); errors.As(err, &refused) {
 			s.Refused = refused.Reason
 		} else if err != nil {
 			return err
 		} else {
-			r.frame = camera.Frame{Mat: mat}
 			if s.InferMS, err = r.classify(); err != nil {
 				return err
 			}
@@ -318,10 +315,11 @@ func (r *replay) refuse(now time.Time, seq uint64, file, reason string) error {
 	if r.opts.Refused != nil {
 		r.opts.Refused(seq, file, reason)
 	}
-	if r.refusedRun++; r.refusedRun < manyRefused || now.Sub(r.good) < unseen {
+	problem := undecodable(reason)
+	if r.refusedRun++; r.refusedRun < manyRefused || !r.lost(problem, now) {
 		return nil
 	}
-	return r.tell(r.lose(now, decide.CameraLost, "its pictures can't be decoded: "+reason), file, 0)
+	return r.tell(r.lose(now, decide.CameraLost, problem), file, 0)
 }
 
 // settle decides upon a picture that came to a gate. What can't be seen is a loss under the conditions of Daemon.miss.
@@ -332,13 +330,11 @@ func (r *replay) settle(now time.Time, look view.Look, gate decide.Gate, file st
 	switch {
 	case gate == decide.Decided:
 		n.Classified++
-		r.good = now
 		events = r.decide(now)
 	case gate == decide.Unchanged:
 		n.Unchanged++
-		r.good = now
 		events = r.skip(now, gate)
-	case look.Problem != "" && now.Sub(r.good) >= unseen:
+	case r.lost(look.Problem, now):
 		n.Blind++
 		events = r.lose(now, gate, look.Problem)
 	default:

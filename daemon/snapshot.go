@@ -8,8 +8,6 @@ import (
 	"path/filepath"
 	"time"
 
-	"gocv.io/x/gocv"
-
 	"sightd/camera"
 	"sightd/daemon/album"
 	"sightd/decide"
@@ -17,9 +15,6 @@ import (
 
 // errPrivate is why there is no picture to be had.
 var errPrivate = errors.New("privacy is labels_only: sightd gives no pictures")
-
-// snapshotQuality is that of the JPEGs in the album, of 100.
-const snapshotQuality = 85
 
 // openAlbum opens the place for snapshots, where the configuration wants some.
 func (d *Daemon) openAlbum() (err error) {
@@ -47,12 +42,7 @@ func (d *Daemon) snapshot(f camera.Frame) ([]byte, error) {
 	if d.config.Privacy == PrivacyLabelsOnly {
 		return nil, errPrivate
 	}
-	buf, err := gocv.IMEncodeWithParams(gocv.JPEGFileExt, f.Mat, []int{gocv.IMWriteJpegQuality, snapshotQuality})
-	if err != nil {
-		return nil, fmt.Errorf("encode a picture of %s as JPEG: %w", f.Source, err)
-	}
-	defer buf.Close()
-	return append([]byte(nil), buf.GetBytes()...), nil // those belong to OpenCV
+	return f.Snapshot()
 }
 
 // depict keeps and publishes the picture of a live source's event, as the configuration says.

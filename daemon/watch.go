@@ -57,8 +57,7 @@ type watcher struct {
 	judged, refused, unchanged, stale atomic.Uint64
 	paced, blinded                    atomic.Uint64
 
-	mu    sync.Mutex  // guards what decides: the observer's decider and ring
-	good  time.Time   // when something was last seen
+	mu    sync.Mutex  // guards what decides: the observer's decider and ring, and when something was last seen
 	told  time.Time   // when something was last decided
 	blind decide.Gate // why nothing is seen though pictures come
 }
@@ -117,7 +116,7 @@ func (w *watcher) wanted(heat float64) bool {
 // glance looks at the newest picture: whether there is anything new to be seen, and if so what. Errors are faults of the machine.
 func (d *Daemon) glance(ctx context.Context, w *watcher, taken chan<- *job) error {
 	begun := d.now()
-	w.rate.add(decide.Event{Kind: decide.Classified, Time: begun})
+	w.rate.mark(begun, 0)
 	w.mu.Lock()
 	look, gate, err := w.see(&w.shot, begun)
 	w.mu.Unlock()
@@ -134,7 +133,7 @@ func (d *Daemon) glance(ctx context.Context, w *watcher, taken chan<- *job) erro
 		defer w.mu.Unlock()
 		if gate == decide.Unchanged {
 			w.unchanged.Add(1)
-			w.good, w.blind = begun, decide.Decided
+			w.blind = decide.Decided
 		} else {
 			w.blinded.Add(1)
 			w.blind = gate
@@ -157,9 +156,9 @@ func (d *Daemon) glance(ctx context.Context, w *watcher, taken chan<- *job) erro
 	now := d.now()
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.good, w.blind = now, decide.Decided
+	w.blind = decide.Decided
 	events := w.decide(now)
-	d.steps.add(decide.Event{Kind: decide.Classified, Time: now, InferMS: milliseconds(seen.Sub(begun) + w.job.took + d.now().Sub(now))})
+	d.steps.mark(now, milliseconds(seen.Sub(begun)+w.job.took+d.now().Sub(now)))
 	d.tell(w, now, events, true)
 	return nil
 }
@@ -184,7 +183,7 @@ func (w *watcher) refuse(reason string, now time.Time) {
 	if w.refusedRun++; w.refusedRun < manyRefused {
 		return
 	}
-	w.refusing = "its pictures can't be decoded: " + reason
+	w.refusing = undecodable(reason)
 	w.live.Complain(w.refusing)
 	w.mu.Lock()
 	w.blind = decide.Decided // the source is lost for another reason now
@@ -194,6 +193,9 @@ func (w *watcher) refuse(reason string, now time.Time) {
 		w.restart(w.refusing)
 	}
 }
+
+// undecodable is what is said of a source whose pictures are refused for a reason.
+func undecodable(reason string) string { return "its pictures can't be decoded: " + reason }
 
 // complain says what is wrong with what is seen. A picture that is frozen may come to life when the source is opened anew, which is
 // tried from time to time.
@@ -215,7 +217,7 @@ func (w *watcher) complain(look view.Look, now time.Time) {
 		w.thawed = time.Time{}
 	case now.Sub(w.thawed) >= thawEach:
 		w.thawed = now
-		w.restart(fmt.Sprintf("picture is frozen: the same for %v and longer", w.config.Frozen))
+		w.restart(view.FrozenProblem(w.config.Frozen))
 	}
 }
 
@@ -302,7 +304,7 @@ func (d *Daemon) miss(w *watcher, now time.Time) {
 		gate = w.blind
 	}
 	switch {
-	case why != "" && now.Sub(w.good) >= unseen:
+	case w.lost(why, now):
 		d.tell(w, now, w.lose(now, gate, why), false)
 	case why == "" && now.Sub(w.told) >= unseen:
 		d.tell(w, now, w.skip(now, decide.Waiting), false)

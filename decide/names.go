@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"unicode"
+
+	"sightd/spelling"
 )
 
 // names finds the class that a rule means.
@@ -90,7 +92,7 @@ func (n names) nearest(key string) []string {
 	var found []near
 	for _, label := range n.labels {
 		have := folded(label)
-		d := distance(want, have)
+		d := spelling.Distance(want, have)
 		if len(want) > 2 && strings.Contains(string(have), string(want)) {
 			d = min(d, 1)
 		}
@@ -111,27 +113,6 @@ func (n names) nearest(key string) []string {
 func folded(s string) []rune {
 	r := []rune(strings.ToLower(s[:min(len(s), 4*maxCompared)]))
 	return r[:min(len(r), maxCompared)]
-}
-
-// distance is how many letters have to be put in, left out or replaced to make b of a.
-func distance(a, b []rune) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range a {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range b {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
 }
 
 // printable is s as valid UTF-8, with U+FFFD for what controls a terminal or breaks a line: labels come from files.

@@ -93,8 +93,13 @@ func New(o Options) *Eye {
 	if o.Motion >= 0 {
 		e.need = min(max(int(min(o.Motion, 1)*cells+0.999), 1), cells)
 	}
-	e.frozen = fmt.Sprintf("picture is frozen: the same for %v and longer", o.Frozen)
+	e.frozen = FrozenProblem(o.Frozen)
 	return e
+}
+
+// FrozenProblem is what is said of pictures that are the same for so long.
+func FrozenProblem(d time.Duration) string {
+	return fmt.Sprintf("picture is frozen: the same for %v and longer", d)
 }
 
 // Identical takes the bytes of the next picture, encoded or raw, which aren't kept, and says whether they are those of the last
