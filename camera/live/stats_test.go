@@ -99,17 +99,18 @@ func TestChangedIsToldOfTheLatest(t *testing.T) {
 		o.Changed = func() {
 			s := l.Stats()
 			views = append(views, view{s.Online, s.Problem})
-			if s.Problem == "black" {
-				l.Complain("dark") // it may
+			switch { // it may complain; what comes while it runs is told of as one
+			case s.Online && s.Problem == "":
+				l.Complain("blurred")
+				l.Complain("black")
+			case s.Problem == "black":
+				l.Complain("dark")
 			}
 		}
 		l = start(t, o)
 		after(0)
 		l.SetEnabled(true)
-		after(2 * time.Second)
-		l.Complain("blurred")
-		l.Complain("black")
-		after(2 * time.Second)
+		after(4 * time.Second)
 		l.Complain("dark")
 		after(4100 * time.Millisecond)
 		l.Complain("")
