@@ -52,6 +52,13 @@ type Score struct {
 	Score float32 `json:"score"` // probability, 0 to 1
 }
 
+// Model names the network that made an event's scores.
+type Model struct {
+	Name     string // such as googlenet-int8
+	SHA256   string // of the file, 64 hex digits
+	Delegate string // what ran it: cpu, xnnpack, gpu ...
+}
+
 // Event is what is said about one picture, or about what a live source shows from a picture on.
 type Event struct {
 	Kind   Kind
@@ -65,6 +72,7 @@ type Event struct {
 	Error    string        // why it was refused, or why a label can't be seen any more; else empty
 	InferMS  float64       // milliseconds of Invoke
 	FrameAge time.Duration // from when its source handed the picture out until Time
+	Model    Model         // that judged the picture; the zero value: whoever publishes the event knows
 
 	// The rest is said by the events of live sources alone.
 	Label    *Score        // what entered, or changed to; of a Leave what left. Its Score is that of this picture, 0 where Top is empty

@@ -95,13 +95,10 @@ func New(r Rules, labels []string, temperature float64) (*Decider, error) {
 	if n := len(labels) + len(r.Groups); n > maxEntities {
 		return nil, fmt.Errorf("make decider: want at most %d labels and groups, have %d", maxEntities, n)
 	}
-	if temperature == 0 {
-		temperature = 1
+	d := &Decider{rules: r, labels: labels, all: newEntities(r, labels), label: nobody, vote: nobody}
+	if err := d.SetTemperature(temperature); err != nil {
+		return nil, fmt.Errorf("make decider: %w", err)
 	}
-	if !(temperature >= 0.05 && temperature <= 20) {
-		return nil, fmt.Errorf("make decider: want a temperature from 0.05 to 20, have %g", temperature)
-	}
-	d := &Decider{rules: r, labels: labels, all: newEntities(r, labels), inverse: 1 / temperature, label: nobody, vote: nobody}
 	d.day = newTable(r, labels, d.all, nil)
 	for _, p := range r.Schedule {
 		d.periods = append(d.periods, newPeriod(p, newTable(r, labels, d.all, &p)))
@@ -116,6 +113,18 @@ func New(r Rules, labels []string, temperature float64) (*Decider, error) {
 	d.left = slices.Repeat([]time.Duration{-1}, n)
 	d.ballots = slices.Repeat([]ballot{{vote: nobody}}, r.Confirm[1])
 	return d, nil
+}
+
+// SetTemperature has the looks from now on calibrated with another temperature: those of another model with the same labels. See New.
+func (d *Decider) SetTemperature(temperature float64) error {
+	if temperature == 0 {
+		temperature = 1
+	}
+	if !(temperature >= 0.05 && temperature <= 20) {
+		return fmt.Errorf("want a temperature from 0.05 to 20, have %g", temperature)
+	}
+	d.inverse = 1 / temperature
+	return nil
 }
 
 // Observe takes a look, and returns what it makes happen: nothing or one event, whose Kind, Time, Top, Label, Smoothed,
@@ -185,6 +194,19 @@ func (d *Decider) Lost(now time.Time, why Gate, problem string) []Event {
 	}
 	d.explainSkip(now, why, before, shown, events)
 	return events
+}
+
+// Quit ends what is shown at once, because nothing more will be said of it: its labels are another model's. problem is for the event's
+// Error.
+func (d *Decider) Quit(now time.Time, problem string) []Event {
+	d.advance(now)
+	d.forget()
+	d.problem = problem
+	if d.label == nobody {
+		d.nothing(now, false)
+		return nil
+	}
+	return d.event(Leave, now, nobody)
 }
 
 // Wants reports whether a look is wanted at now, though nothing may have moved and none may be due: there is no evidence, or

@@ -28,6 +28,11 @@ const (
 // at all is known at once, by what is retained on StateTopic. An access list that drops the request or its answer can't be told
 // from a daemon that doesn't answer: MQTT 3.1.1 has no word for it.
 func Ask(ctx context.Context, o Options, command string, payload []byte) (Response, error) {
+	return ask(ctx, o, question{command: command}, payload)
+}
+
+// ask is Ask, with a question whose first two fields are set.
+func ask(ctx context.Context, o Options, asked question, payload []byte) (Response, error) {
 	e, err := o.check()
 	if err != nil {
 		return Response{}, err
@@ -35,10 +40,9 @@ func Ask(ctx context.Context, o Options, command string, payload []byte) (Respon
 	o.times.complete()
 	var random [8]byte
 	rand.Read(random[:]) // never fails
-	q := &question{
-		options: o, host: e.host, command: command, transaction: quote(hex.EncodeToString(random[:])),
-		states: make(chan string, 1), answers: make(chan Response, 1),
-	}
+	q := &asked
+	q.options, q.host, q.transaction = o, e.host, quote(hex.EncodeToString(random[:]))
+	q.states, q.answers = make(chan string, 1), make(chan Response, 1)
 	request, err := q.request(payload)
 	if err != nil {
 		return Response{}, err
@@ -59,9 +63,11 @@ func Ask(ctx context.Context, o Options, command string, payload []byte) (Respon
 
 // question is one request of Ask, and what comes back.
 type question struct {
+	command string
+	patient bool // the request is sent once, and its answer waited for until the context ends
+
 	options     Options
 	host        string // of the broker
-	command     string
 	transaction json.RawMessage
 	states      chan string   // what came on StateTopic; the first that isn't taken yet
 	answers     chan Response // with the transaction
@@ -154,13 +160,15 @@ func (q *question) present(ctx context.Context, link *link) error {
 	}
 }
 
+// ErrAway is what the errors of Ask and AskReload wrap when the broker knows the daemon, and says that it isn't connected.
+var ErrAway = errors.New("sightd isn't running, or doesn't reach this broker")
+
 // absent is the error of what StateTopic says, if it says that the daemon is away.
 func (q *question) absent(state string) error {
 	if state == Online {
 		return nil
 	}
-	return fmt.Errorf("look for sightd on %s: %s says %q: sightd isn't running, or doesn't reach this broker",
-		q.host, StateTopic(q.options.Base), text(state, cuts[len(cuts)-1]))
+	return fmt.Errorf("look for sightd on %s: %s says %q: %w", q.host, StateTopic(q.options.Base), text(state, cuts[len(cuts)-1]), ErrAway)
 }
 
 func (q *question) send(ctx context.Context, link *link, request []byte) error {
@@ -176,6 +184,10 @@ func (q *question) await(ctx context.Context, link *link, request []byte) (Respo
 	late, again := time.NewTimer(q.options.times.answer), time.NewTimer(q.options.times.again)
 	defer late.Stop()
 	defer again.Stop()
+	if q.patient {
+		late.Stop()
+		again.Stop()
+	}
 	for {
 		select {
 		case r := <-q.answers:

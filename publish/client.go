@@ -23,7 +23,7 @@ type Options struct {
 	CA             string // PEM file with the authorities to trust, for mqtts and wss; "": the system's
 	Cert, Key      string // PEM files of this client's certificate and its private key; both or neither
 	QoS            byte   // of events: 1, or 0 for those who accept losses
-	Info           Info   // published on each connect; its model goes into every event
+	Info           Info   // published on each connect; its model goes into every event that names none
 	MaxPayload     int    // bytes of a payload at most; 0: MaxPayload
 	Log            *slog.Logger
 

@@ -215,6 +215,58 @@ func TestAnnouncedAgain(t *testing.T) {
 	expect(t, in, topic, "")
 }
 
+// What is announced anew on a topic takes the place of what was there; the same again isn't sent twice.
+func TestAnnouncedChanged(t *testing.T) {
+	noLeak(t)
+	w := newWitness()
+	b := open(t, listen(t), w)
+	broker := mqttURL(b.Addr())
+	opts := quick(broker, nil)
+	opts.Discovery, opts.times.birth, opts.times.pause = DefaultDiscovery, time.Millisecond, time.Millisecond
+	in := subscribe(t, broker, DefaultDiscovery+"/device/#")
+	c := start(t, opts)
+	about := Discovery{Prefix: DefaultDiscovery, Base: testBase, Name: "test", Info: opts.Info}
+	announce := func() (topic, payload string) {
+		topic, device, err := about.Source("inbox", false, MaxPayload)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Announce(topic, device)
+		return topic, string(device)
+	}
+	topic, first := announce()
+	expect(t, in, topic, first)
+
+	about.Info.Model.Name, about.Info.Delegate.Active = "googlenet-float", "gpu"
+	if err := c.SetInfo(about.Info); err != nil {
+		t.Fatal(err)
+	}
+	_, second := announce()
+	expect(t, in, topic, second)
+	if !strings.Contains(second, `"model":"googlenet-float (gpu)"`) || first == second {
+		t.Errorf("want the new model in the device, have %s", second)
+	}
+	announce()                            // changes nothing
+	c.Announce(topic+"/more", []byte("")) // comes behind it
+	expect(t, in, topic+"/more", "")
+	asker(t, broker)(HomeAssistantStatusTopic(DefaultDiscovery), []byte("online"), false)
+	expect(t, in, topic, second)
+	expect(t, in, topic+"/more", "")
+	sever(t, c)
+	expect(t, in, topic, second)
+	expect(t, in, topic+"/more", "")
+
+	about.Info = opts.Info // and back
+	announce()
+	expect(t, in, topic, first)
+	if m := retained(t, broker, topic, 1)[topic]; string(m.Payload()) != first {
+		t.Errorf("want the last retained, have %s", m.Payload())
+	}
+	if n := w.count(topic, []byte(second)); n != 3 {
+		t.Errorf("want the second three times, have it %d times", n)
+	}
+}
+
 func infoPayload(t *testing.T, i Info) []byte {
 	t.Helper()
 	b, err := InfoPayload(i, MaxPayload)

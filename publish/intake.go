@@ -27,7 +27,7 @@ type Intake struct {
 
 func (i Intake) wanted() bool { return i.Held > 0 }
 
-// requestPatience is how long a request may be held before it is begun; later it gets an error.
+// requestPatience is how long a request may be held before it is begun; later it gets an error. One that was begun may take its time.
 const requestPatience = 30 * time.Second
 
 // intakePing is longer than a queue of requests takes to be worked off. That the broker is gone is noticed by the first
@@ -43,7 +43,7 @@ var errAbandoned = errors.New("the connection that the request came over is gone
 // IncomingRequest is a Request that wants an answer. It must be ended by one of the answers or by Release.
 type IncomingRequest struct {
 	Request         // what is asked
-	Command  string // HealthCheck, Classify, Explain, Snapshot, or one that there isn't
+	Command  string // HealthCheck, Classify, Explain, Snapshot, Reload, or one that there isn't
 	Err      error  // why Request is incomplete; it is to be answered with that
 	Received time.Time
 
@@ -60,10 +60,17 @@ type intake struct {
 	arrivals chan *IncomingRequest // Held of them
 
 	mu     sync.Mutex
-	link   *link         // that stands, or nil
-	freed  chan struct{} // closed when there may be room again, and replaced
+	link   *link             // that stands, or nil
+	held   map[packetOf]bool // those of the requests that are held
+	freed  chan struct{}     // closed when there may be room again, and replaced
 	bytes  int
 	counts IntakeStats
+}
+
+// packetOf is a message that came over a link, until it is acknowledged. One with QoS 0 has the id 0.
+type packetOf struct {
+	link *link
+	id   uint16
 }
 
 // IntakeStats count requests since New.
@@ -76,7 +83,9 @@ type IntakeStats struct {
 }
 
 func newIntake(i Intake) intake {
-	return intake{Intake: i, arrivals: make(chan *IncomingRequest, i.Held), freed: make(chan struct{}), counts: IntakeStats{Limit: i.Held}}
+	return intake{
+		Intake: i, arrivals: make(chan *IncomingRequest, i.Held), held: make(map[packetOf]bool), freed: make(chan struct{}), counts: IntakeStats{Limit: i.Held},
+	}
 }
 
 func (in *intake) stats() IntakeStats {
@@ -86,11 +95,12 @@ func (in *intake) stats() IntakeStats {
 }
 
 // acquire waits for room for a request of so many bytes, and reports whether there was some before the link was down.
-func (in *intake) acquire(l *link, size int) bool {
+func (in *intake) acquire(p packetOf, size int) bool {
 	for {
 		in.mu.Lock()
 		if n := in.counts.Held; n < in.Held && (n == 0 || in.bytes+size <= in.Bytes) {
 			in.bytes += size
+			in.held[p] = true
 			in.counts.Held++
 			in.counts.HeldMax = max(in.counts.HeldMax, in.counts.Held)
 			in.mu.Unlock()
@@ -100,16 +110,25 @@ func (in *intake) acquire(l *link, size int) bool {
 		in.mu.Unlock()
 		select {
 		case <-freed:
-		case <-l.down:
+		case <-p.link.down:
 			return false
 		}
 	}
 }
 
-// release makes the room free that a request took.
-func (in *intake) release(size int) {
+// repeats reports whether m is a message over again that is held. Some brokers send what isn't acknowledged within some seconds
+// a second time over the same connection.
+func (in *intake) repeats(l *link, m mqtt.Message) bool {
 	in.mu.Lock()
 	defer in.mu.Unlock()
+	return m.Duplicate() && in.held[packetOf{l, m.MessageID()}]
+}
+
+// release makes the room free that a request took.
+func (in *intake) release(p packetOf, size int) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	delete(in.held, p)
 	in.bytes -= size
 	in.counts.Held--
 	close(in.freed)
@@ -225,7 +244,7 @@ func (c *Client) arrived(l *link, m mqtt.Message) {
 		return
 	}
 	size := len(m.Payload())
-	if !c.intake.acquire(l, size) {
+	if c.intake.repeats(l, m) || !c.intake.acquire(packetOf{l, m.MessageID()}, size) {
 		return
 	}
 	r := &IncomingRequest{client: c, link: l, message: m, size: size, Received: c.opts.times.now(), Command: topic.Command}
@@ -293,7 +312,7 @@ func (r *IncomingRequest) tooLate(now time.Time) error {
 	return nil
 }
 
-// AnswerEvent, AnswerHealth, AnswerExplain, AnswerSnapshot and AnswerError publish an answer and end the request: when the
+// AnswerEvent, AnswerHealth, AnswerExplain, AnswerSnapshot, AnswerReload and AnswerError publish an answer and end the request: when the
 // broker has acknowledged the answer the request is acknowledged in turn. They wait until the answer can be sent, and not for
 // the acknowledgement. Where they fail, and where a connection breaks before the acknowledgement, the broker gives the request
 // again.
@@ -326,6 +345,12 @@ func (r *IncomingRequest) AnswerSnapshot(ctx context.Context, taken time.Time, j
 	return r.answer(ctx, payload, err, false)
 }
 
+// AnswerReload is one of the answers: see AnswerEvent. It may come minutes after the request: see ReloadResponse.
+func (r *IncomingRequest) AnswerReload(ctx context.Context, result ReloadResult) error {
+	payload, err := ReloadResponse(r.Transaction, result, r.client.opts.MaxPayload)
+	return r.answer(ctx, payload, err, false)
+}
+
 // AnswerError is one of the answers: see AnswerEvent.
 func (r *IncomingRequest) AnswerError(ctx context.Context, why error) error {
 	payload, err := ErrorResponse(r.Transaction, why, r.client.opts.MaxPayload)
@@ -353,7 +378,9 @@ func (r *IncomingRequest) answer(ctx context.Context, payload []byte, err error,
 }
 
 // Release gives up a request that wasn't answered. The broker gives it again when the connection is made anew.
-func (r *IncomingRequest) Release() { r.client.intake.release(r.size) }
+func (r *IncomingRequest) Release() {
+	r.client.intake.release(packetOf{r.link, r.message.MessageID()}, r.size)
+}
 
 // Leave has the broker send no more requests, for a daemon that stops: those to a group go to the others from now on. What the
 // broker has set aside for this daemon already still comes, and what isn't answered comes again when it is back.

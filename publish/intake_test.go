@@ -226,16 +226,16 @@ func TestRequestsAreBounded(t *testing.T) {
 func TestRequestsAreBoundedInBytes(t *testing.T) {
 	in := newIntake(Intake{Held: 4, Bytes: 100})
 	up := &link{line: &line{down: make(chan struct{})}}
-	if !in.acquire(up, 1000) {
+	if !in.acquire(packetOf{up, 1}, 1000) {
 		t.Fatal("want a single request of any size to be taken")
 	}
 	got := make(chan bool)
-	go func() { got <- in.acquire(up, 1) }()
-	in.release(1000)
+	go func() { got <- in.acquire(packetOf{up, 2}, 1) }()
+	in.release(packetOf{up, 1}, 1000)
 	if !<-got {
 		t.Fatal("want the next one to be taken when there is room")
 	}
-	go func() { got <- in.acquire(up, 100) }()
+	go func() { got <- in.acquire(packetOf{up, 3}, 100) }()
 	close(up.down)
 	if <-got {
 		t.Error("want none to be taken when the connection is gone")

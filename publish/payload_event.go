@@ -9,11 +9,7 @@ import (
 )
 
 // Model names the network that made an event's scores.
-type Model struct {
-	Name     string // such as googlenet-int8
-	SHA256   string // of the file, 64 hex digits
-	Delegate string // what ran it: cpu, xnnpack, gpu ...
-}
+type Model = decide.Model
 
 // eventJSON has the keys of an event in their order. A pointer is null where there is nothing to say. Replayed must stay
 // the last key: see replayed.
@@ -46,7 +42,7 @@ type scoreJSON struct {
 	Score float64 `json:"score"`
 }
 
-// EventPayload is the JSON of e, made with m, in at most limit bytes. Scores have four decimals, milliseconds and seconds
+// EventPayload is the JSON of e, in at most limit bytes. It names e.Model, and m where that is the zero value. Scores have four decimals, milliseconds and seconds
 // two.
 //
 // An Enter, Leave or Change is about e.Label, which it must have. The index of a group is null; so are index, score and
@@ -63,10 +59,13 @@ func EventPayload(e decide.Event, m Model, limit int) ([]byte, error) {
 	if ofLive(e.Kind) && e.Label == nil {
 		return nil, fmt.Errorf("encode event %s: want a label with %q, have none", text(e.ID, cuts[len(cuts)-1]), e.Kind)
 	}
-	v := newEvent(&e, &m, maxText)
+	if e.Model == (Model{}) {
+		e.Model = m
+	}
+	v := newEvent(&e, maxText)
 	payload, err := encode(v, limit)
 	if large, ok := err.(tooLarge); ok {
-		payload, err = shrink(e, m, fewer(v.Top, large.have-limit), limit)
+		payload, err = shrink(e, fewer(v.Top, large.have-limit), limit)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("encode event %s: %w", text(e.ID, cuts[len(cuts)-1]), err)
@@ -75,12 +74,12 @@ func EventPayload(e decide.Event, m Model, limit int) ([]byte, error) {
 }
 
 // shrink is EventPayload with so many entries of top, and texts that are cut as it takes.
-func shrink(e decide.Event, m Model, top, limit int) ([]byte, error) {
+func shrink(e decide.Event, top, limit int) ([]byte, error) {
 	e.Top = e.Top[:top]
-	return fit(limit, func(cut int) any { return newEvent(&e, &m, cut) })
+	return fit(limit, func(cut int) any { return newEvent(&e, cut) })
 }
 
-func newEvent(e *decide.Event, m *Model, cut int) *eventJSON {
+func newEvent(e *decide.Event, cut int) *eventJSON {
 	v := &eventJSON{
 		EventType:  string(e.Kind),
 		ID:         printable(e.ID),
@@ -89,9 +88,9 @@ func newEvent(e *decide.Event, m *Model, cut int) *eventJSON {
 		Source:     printable(e.Source),
 		Previous:   decide.None,
 		Top:        make([]scoreJSON, len(e.Top)),
-		Model:      text(m.Name, cut),
-		ModelSHA:   printable(m.SHA256),
-		Delegate:   text(m.Delegate, cut),
+		Model:      text(e.Model.Name, cut),
+		ModelSHA:   printable(e.Model.SHA256),
+		Delegate:   text(e.Model.Delegate, cut),
 		InferMS:    round(e.InferMS, 2),
 		FrameAgeMS: e.FrameAge.Round(time.Millisecond).Milliseconds(),
 		Error:      textOrNull(e.Error, cut),

@@ -3,7 +3,6 @@ package publish
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"flag"
 	"math"
 	"os"
@@ -13,6 +12,8 @@ import (
 	"testing"
 	"time"
 	"unicode/utf8"
+
+	paho "github.com/eclipse/paho.mqtt.golang"
 
 	"sightd/decide"
 )
@@ -125,28 +126,60 @@ func TestEventPayload(t *testing.T) {
 	}
 }
 
-func TestInfoPayload(t *testing.T) {
-	info := Info{
-		Version:  "0.1.0",
-		Model:    ModelInfo{Name: "googlenet-int8", SHA256: testModel.SHA256, Labels: []string{"tench", "crane", "crane"}},
-		Delegate: DelegateInfo{Requested: "auto", Active: "xnnpack", Reason: "reproduces the golden scores"},
-		Board:    "Raspberry Pi 5 Model B Rev 1.0\x00",
-		Started:  when,
+// An event names the model that judged it, whatever is in use when it is sent.
+func TestEventNamesItsModel(t *testing.T) {
+	noLeak(t)
+	b := open(t, listen(t), new(allowAll))
+	broker := mqttURL(b.Addr())
+	in, ask, ctx := subscribe(t, broker, testBase+"/#"), asker(t, broker), deadline(t)
+	c := start(t, taking(broker, 4, nil))
+	listening(t, c)
+	later := c.opts.Info
+	later.Model, later.Delegate.Active = ModelInfo{Name: "later", SHA256: strings.Repeat("c0de", 16)}, "gpu"
+	if err := c.SetInfo(later); err != nil {
+		t.Fatal(err)
 	}
-	many := Info{Started: when, Model: ModelInfo{Labels: make([]string, MaxPayload/3+1)}} // "",
-	for name, i := range map[string]Info{"info.json": info, "info-empty.json": {Started: when}, "info-too-many.json": many} {
-		got, err := InfoPayload(i, MaxPayload)
-		if err != nil {
+	for _, tt := range []struct{ named, want Model }{
+		{Model{}, later.model()},
+		{testModel, testModel},
+		{Model{Name: "only this"}, Model{Name: "only this"}},
+	} {
+		e := classified("id", "x.jpg")
+		e.Model = tt.named
+		if err := c.Publish(ctx, e); err != nil {
 			t.Fatal(err)
 		}
-		golden(t, name, got)
-		conforms(t, "info", got)
-	}
-	if _, err := InfoPayload(info, 100); !errors.As(err, new(tooLarge)) {
-		t.Errorf("without room for the rest either: want an error, have %v", err)
-	}
-	if m := info.model(); m != testModel {
-		t.Errorf("model of the events: want %+v, have %+v", testModel, m)
+		ask(RequestImageTopic(testBase, "1"), jpeg, false)
+		if err := request(t, c).AnswerEvent(ctx, e); err != nil {
+			t.Fatal(err)
+		}
+		for seen := 0; seen < 2; {
+			var m paho.Message
+			select {
+			case m = <-in:
+			case <-ctx.Done():
+				t.Fatal("want an event and an answer, have less")
+			}
+			var have struct {
+				eventJSON
+				Data eventJSON `json:"data"`
+			}
+			event := m.Topic() == EventTopic(testBase, "inbox")
+			if !event && m.Topic() != ResponseTopic(testBase, Classify) {
+				continue
+			}
+			seen++
+			if err := json.Unmarshal(m.Payload(), &have); err != nil {
+				t.Fatal(err)
+			}
+			v := have.Data
+			if event {
+				v = have.eventJSON
+			}
+			if model := (Model{Name: v.Model, SHA256: v.ModelSHA, Delegate: v.Delegate}); model != tt.want {
+				t.Errorf("%s: want %+v, have %+v", m.Topic(), tt.want, model)
+			}
+		}
 	}
 }
 

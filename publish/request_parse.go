@@ -18,6 +18,7 @@ const (
 	Classify    = "classify"     // what does this picture show? See ClassifyResponse
 	Explain     = "explain"      // why did a live source say what it said? See ExplainResponse
 	Snapshot    = "snapshot"     // what does a live source see now? See SnapshotResponse
+	Reload      = "reload"       // read the model again, and use it. See ReloadResponse
 )
 
 // Request is what somebody asked for on RequestTopic or FleetRequestTopic.
@@ -41,9 +42,9 @@ var resizes = []string{"squash", "crop", "letterbox"}
 // ParseRequest reads the payload of a message to RequestTopic(base, command) that came at now: nothing at all, or a JSON object
 // in UTF-8. Its keys are "transaction", for the command Classify "image", the picture's file in base64, with or without padding,
 // line breaks and the start of a data URL, and optionally "expires", in RFC 3339, and "resize"; for Explain and Snapshot
-// "source"; for Explain optionally "at", which ParseAt reads, by default now, and "span_s", a number, by default 60. Keys are
-// case-sensitive, of a repeated key the last counts, and others are ignored: those of later versions must not stop what this
-// one can do.
+// "source"; for Explain optionally "at", which ParseAt reads, by default now, and "span_s", a number, by default 60; HealthCheck
+// and Reload have none of their own. Keys are case-sensitive, of a repeated key the last counts, and others are ignored: those of
+// later versions must not stop what this one can do.
 //
 // The error is for the response. With it comes what of the request could be read, at least the transaction if that is
 // right. Image is a copy; what ParseRequest allocates is bounded by a small multiple of payload.

@@ -182,7 +182,7 @@ func FuzzParseRequest(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, payload string) {
-		for _, command := range []string{HealthCheck, Classify, Explain, Snapshot} {
+		for _, command := range []string{HealthCheck, Classify, Explain, Snapshot, Reload} {
 			r, err := ParseRequest(command, []byte(payload), when)
 			if err == nil && command == Classify && checkImage(r.Image) != nil || len(r.Image) > len(payload) {
 				t.Fatalf("have image %q", r.Image)

@@ -54,7 +54,8 @@ func (c *Client) SetHealth(h Health) error {
 	return nil
 }
 
-// SetInfo publishes what the bridge is, in the way of SetAvailability. Events made from now on carry its model.
+// SetInfo publishes what the bridge is, in the way of SetAvailability. Events that don't tell which model
+// judged them carry its model from now on.
 func (c *Client) SetInfo(i Info) error {
 	payload, err := InfoPayload(i, c.opts.MaxPayload)
 	if err != nil {

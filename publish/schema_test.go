@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"math"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -123,6 +124,7 @@ func TestSchemasRefuse(t *testing.T) {
 	for file, schema := range map[string]string{
 		"event-classified": "event", "event-change": "event", "state": "state", "health": "health", "info": "info",
 		"response-classify": "response", "response-health": "response", "response-explain": "response", "response-snapshot": "response",
+		"response-reload": "response",
 	} {
 		payload, err := os.ReadFile(filepath.Join("testdata", file+".json"))
 		if err != nil {
@@ -182,8 +184,11 @@ func TestPayloadsConform(t *testing.T) {
 			"event": func() ([]byte, error) { return EventPayload(e, m, limit) },
 			"state": func() ([]byte, error) { return StatePayload(s, limit) },
 			"info": func() ([]byte, error) {
-				info := Info{Version: r.text(), Model: ModelInfo{Name: r.text(), Labels: []string{r.text()}}, Delegate: DelegateInfo{r.text(), r.text(), r.text()}, Board: r.text(), Started: when}
-				return InfoPayload(info, MaxPayload)
+				info := Info{Version: r.text(), Model: ModelInfo{Name: r.text(), Labels: []string{r.text()}}, Delegate: r.delegate(), Board: r.text(), Started: when}
+				return InfoPayload(info, max(limit, 4<<10))
+			},
+			"response ": func() ([]byte, error) {
+				return ReloadResponse(quote("t"), ReloadResult{Model: r.text(), SHA256: testModel.SHA256, Delegate: r.text(), Threads: r.IntN(9), Proven: r.IntN(9) - 1, Took: time.Duration(r.Int64())}, limit)
 			},
 			"health":   func() ([]byte, error) { return HealthPayload(r.health(), MaxPayload) },
 			"response": func() ([]byte, error) { return ClassifyResponse(quote("t"), e, m, limit) },
@@ -192,7 +197,7 @@ func TestPayloadsConform(t *testing.T) {
 			if err != nil {
 				t.Fatalf("%s: %v", schema, err)
 			}
-			conforms(t, schema, payload)
+			conforms(t, strings.TrimSpace(schema), payload)
 		}
 	}
 }
@@ -236,6 +241,15 @@ func (r *random) event() (decide.Event, Model) {
 		}
 	}
 	return e, Model{Name: r.text(), SHA256: testModel.SHA256, Delegate: r.text()}
+}
+
+func (r *random) delegate() DelegateInfo {
+	d := DelegateInfo{Requested: r.text(), Active: r.text(), Reason: r.text(), Threads: r.IntN(9) - 1, Nodes: NodeCount{r.IntN(100) - 20, r.IntN(100) - 1}}
+	for range r.IntN(MaxTried+8) >> r.IntN(6) {
+		ms := []float64{0, -1, math.NaN(), math.Inf(1), math.MaxFloat64, 1e-9, r.Float64() * 1000}[r.IntN(7)]
+		d.Tried = append(d.Tried, DelegateTrial{Delegate: r.text(), Threads: r.IntN(9) - 1, Passed: r.IntN(2) == 0, MS: ms, Reason: r.text()})
+	}
+	return d
 }
 
 func (r *random) health() Health {
