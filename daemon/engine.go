@@ -195,7 +195,7 @@ func (e *Engine) prove(card *models.Card) error {
 	if card.Input.Size != e.input.Width || card.Input.Size != e.input.Height {
 		return fmt.Errorf("prove the model: its card says size %d, its file %dx%d", card.Input.Size, e.input.Width, e.input.Height)
 	}
-	err = inference.Prove(goldens, card.Golden.Tolerance, func(scores []float32, pixels []byte) error {
+	_, err = inference.Prove(goldens, card.Golden.Tolerance, func(scores []float32, pixels []byte) error {
 		if err := e.input.Fill(e.run.Input(), pixels); err != nil {
 			return err
 		}

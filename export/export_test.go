@@ -189,7 +189,7 @@ func checkFile(t *testing.T, o Options, input tflitefile.TensorType, rest int) {
 		t.Fatal(err)
 	}
 	norm, _ := o.normalization(graph.Torchvision)
-	err = inference.Prove(goldens, 1e-6, func(scores []float32, pixels []byte) error {
+	_, err = inference.Prove(goldens, 1e-6, func(scores []float32, pixels []byte) error {
 		if err := invoke(run, norm, pixels); err != nil {
 			return err
 		}

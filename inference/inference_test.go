@@ -40,6 +40,22 @@ func TestNumClasses(t *testing.T) {
 	}
 }
 
+func TestPartial(t *testing.T) {
+	for _, test := range []struct {
+		d    Delegation
+		want bool
+	}{
+		{Delegation{Delegate: XNNPACK, Total: 84, Taken: 84}, false},
+		{Delegation{Delegate: XNNPACK, Total: 84, Taken: 83}, true},
+		{Delegation{Delegate: GPU, Total: 84, Taken: Unknown}, true},
+		{Delegation{Delegate: CPU, Total: 84}, false},
+	} {
+		if have := test.d.Partial(); have != test.want {
+			t.Errorf("%+v: have %t, want %t", test.d, have, test.want)
+		}
+	}
+}
+
 func TestDelegationString(t *testing.T) {
 	for _, test := range []struct {
 		d    Delegation
@@ -47,13 +63,16 @@ func TestDelegationString(t *testing.T) {
 	}{
 		{Delegation{Delegate: XNNPACK, Total: 84, Taken: 84}, "xnnpack, 84 of 84 nodes"},
 		{Delegation{Delegate: XNNPACK, Total: 84, Taken: 82, Rest: []string{"QUANTIZE", "SOFTMAX"}},
-			"xnnpack, 82 of 84 nodes (built-in kernels: QUANTIZE, SOFTMAX)"},
+			"xnnpack, 82 of 84 nodes (left to the processor: QUANTIZE, SOFTMAX)"},
+		{Delegation{Delegate: XNNPACK, Total: 5, Taken: 1, Rest: []string{"PAD", "CONV_2D", "SOFTMAX", "CONV_2D"}},
+			"xnnpack, 1 of 5 nodes (left to the processor: PAD, 2 CONV_2D, SOFTMAX)"},
+		{Delegation{Delegate: GPU, Total: 84, Taken: Unknown}, "gpu, a part of 84 nodes"},
 		{Delegation{Delegate: CPU, Total: 84}, "cpu, 84 nodes"},
 		// On the CPU everything is left to the built-in kernels: a list of them would be the whole graph.
 		{Delegation{Delegate: CPU, Total: 2, Rest: []string{"CONV_2D", "SOFTMAX"}, Reason: "no memory for xnnpack"},
 			"cpu, 2 nodes; no memory for xnnpack"},
 		{Delegation{Delegate: XNNPACK, Total: 2, Taken: 1, Rest: []string{"SOFTMAX"}, Reason: "asked for gpu"},
-			"xnnpack, 1 of 2 nodes (built-in kernels: SOFTMAX); asked for gpu"},
+			"xnnpack, 1 of 2 nodes (left to the processor: SOFTMAX); asked for gpu"},
 	} {
 		if have := test.d.String(); have != test.want {
 			t.Errorf("have %q, want %q", have, test.want)

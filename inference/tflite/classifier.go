@@ -1,5 +1,5 @@
-// Package tflite runs a classifier with TensorFlow Lite through go-tflite: on the built-in kernels, or with the XNNPACK
-// delegate. It reads what the model wants and gives from its file, and frees everything that it took from C.
+// Package tflite runs a classifier with TensorFlow Lite through go-tflite: on the built-in kernels, with the XNNPACK delegate, or with
+// a delegate out of a shared library. It reads what the model wants and gives from its file, and frees everything that it took from C.
 //
 // It prepares no picture and knows no label. A Classifier is used by one goroutine at a time; several Classifiers may
 // run side by side.
@@ -12,7 +12,6 @@ import (
 	"os"
 	"runtime"
 	"strconv"
-	"unsafe"
 
 	"github.com/mattn/go-tflite"
 	"golang.org/x/sys/unix"
@@ -20,7 +19,7 @@ import (
 	"sightd/inference"
 )
 
-// Classifier is an opened model. It must be closed.
+// Classifier is an opened model, an inference.Classifier. It must be closed.
 type Classifier struct {
 	model       *tflite.Model
 	interpreter *tflite.Interpreter
@@ -30,6 +29,8 @@ type Classifier struct {
 	spec       inference.Spec
 	delegation inference.Delegation
 	threads    int
+	cache      CacheUse
+	cacheErr   error
 
 	input   []byte   // the input tensor's memory, in C
 	outputs [][]byte // the output tensors' memory, in C
@@ -37,8 +38,10 @@ type Classifier struct {
 
 type deleter interface{ Delete() }
 
-// maxThreads bounds what Options.Threads may ask for.
-const maxThreads = 64
+var _ inference.Classifier = (*Classifier)(nil)
+
+// MaxThreads bounds what Options.Threads may ask for.
+const MaxThreads = 64
 
 // Open opens the .tflite file at path.
 func Open(path string, opts inference.Options) (*Classifier, error) {
@@ -53,18 +56,18 @@ func Open(path string, opts inference.Options) (*Classifier, error) {
 	return c, nil
 }
 
-// OpenBytes opens a .tflite file that is in memory. The bytes are copied into a file without a name, which the library
-// maps: go-tflite's NewModel would keep a copy for ever. The error names no file.
+// OpenBytes opens a .tflite file that is in memory, with any delegate but the GPU, which package litert runs. The bytes are copied into
+// a file without a name, which the library maps: go-tflite's NewModel would keep a copy for ever. The error names no file.
 func OpenBytes(data []byte, opts inference.Options) (*Classifier, error) {
-	if opts.Threads < 0 || opts.Threads > maxThreads {
-		return nil, fmt.Errorf("threads: want 0 (chosen by sightd) to %d, have %d", maxThreads, opts.Threads)
+	if opts.Threads < 0 || opts.Threads > MaxThreads {
+		return nil, fmt.Errorf("threads: want 0 (chosen by sightd) to %d, have %d", MaxThreads, opts.Threads)
 	}
 	model, err := load(data)
 	if err != nil {
 		return nil, err
 	}
 	c := &Classifier{model: model, threads: numThreads(opts.Threads)}
-	if err := c.build(opts.Delegate); err != nil {
+	if err := c.build(data, opts); err != nil {
 		return nil, errors.Join(err, c.Close())
 	}
 	return c, nil
@@ -99,156 +102,6 @@ func load(data []byte) (*tflite.Model, error) {
 	return model, nil
 }
 
-// build makes the interpreter with the delegate that is asked for. For Auto, a model that XNNPACK can't prepare runs on
-// the built-in kernels, and the delegation says why.
-func (c *Classifier) build(want inference.Delegate) error {
-	switch want {
-	case inference.CPU:
-		return c.interpret(inference.CPU)
-	case inference.XNNPACK:
-		return c.interpret(inference.XNNPACK)
-	case inference.Auto, "":
-		err := c.interpret(inference.XNNPACK)
-		if err == nil {
-			return nil
-		}
-		c.deleteInterpreter()
-		if cpuErr := c.interpret(inference.CPU); cpuErr != nil {
-			return errors.Join(err, cpuErr)
-		}
-		c.delegation.Reason = err.Error()
-		return nil
-	}
-	return fmt.Errorf("delegate: want auto, cpu or xnnpack, have %q", want)
-}
-
-// interpret makes the interpreter, allocates its tensors and reads what they are.
-func (c *Classifier) interpret(delegate inference.Delegate) error {
-	options := tflite.NewInterpreterOptions()
-	if options == nil {
-		return errors.New("create interpreter options: the library gave none")
-	}
-	defer options.Delete()
-	options.SetNumThread(c.threads)
-	log, err := newErrorLog(options)
-	if err != nil {
-		return err
-	}
-	c.log = log
-	c.owned = append(c.owned, log)
-
-	before, err := newInspector()
-	if err != nil {
-		return err
-	}
-	c.owned = append(c.owned, before)
-	options.AddDelegate(before)
-	after := before
-	if delegate == inference.XNNPACK {
-		x, err := newXNNPACK(c.threads)
-		if err != nil {
-			return err
-		}
-		c.owned = append(c.owned, x)
-		options.AddDelegate(x)
-		if after, err = newInspector(); err != nil {
-			return err
-		}
-		c.owned = append(c.owned, after)
-		options.AddDelegate(after)
-	}
-
-	c.interpreter = tflite.NewInterpreter(c.model, options)
-	if c.interpreter == nil {
-		return fmt.Errorf("create the interpreter with delegate %s: %s", delegate, log.take())
-	}
-	if s := c.interpreter.AllocateTensors(); s != tflite.OK {
-		return fmt.Errorf("allocate tensors with delegate %s: status %d: %s", delegate, int(s), log.take())
-	}
-	rest, numDelegated := after.builtin()
-	c.delegation = inference.Delegation{
-		Delegate: delegate,
-		Total:    before.numNodes(),
-		Taken:    before.numNodes() - len(rest),
-		Rest:     rest,
-	}
-	if delegate == inference.XNNPACK && numDelegated == 0 {
-		return errors.New("XNNPACK took no node of the graph")
-	}
-	return c.readTensors()
-}
-
-// readTensors fills spec, input and outputs, and refuses a model that isn't an image classifier.
-func (c *Classifier) readTensors() error {
-	if n := c.interpreter.GetInputTensorCount(); n != 1 {
-		return fmt.Errorf("read inputs: want 1 input, the model has %d", n)
-	}
-	var err error
-	if c.spec.Input, c.input, err = tensor(c.interpreter.GetInputTensor(0)); err != nil {
-		return fmt.Errorf("read input: %w", err)
-	}
-	in := c.spec.Input
-	if len(in.Shape) != 4 || in.Shape[0] != 1 || in.Shape[1] < 1 || in.Shape[2] < 1 || in.Shape[3] != 3 {
-		return fmt.Errorf("read input: want one RGB picture [1 height width 3], the model wants %v", in.Shape)
-	}
-	n := c.interpreter.GetOutputTensorCount()
-	if n < 1 {
-		return errors.New("read outputs: the model has none")
-	}
-	c.spec.Outputs, c.outputs = nil, nil
-	for i := range n {
-		spec, memory, err := tensor(c.interpreter.GetOutputTensor(i))
-		if err != nil {
-			return fmt.Errorf("read output %d: %w", i, err)
-		}
-		c.spec.Outputs = append(c.spec.Outputs, spec)
-		c.outputs = append(c.outputs, memory)
-	}
-	out := c.spec.Outputs[0]
-	if out.NumElements() < 2 || out.Shape[len(out.Shape)-1] != out.NumElements() {
-		return fmt.Errorf("read output 0: want scores [1 classes], the model gives %v", out.Shape)
-	}
-	return nil
-}
-
-// tensor reads what a tensor is and where its memory lies. The memory belongs to the interpreter.
-func tensor(t *tflite.Tensor) (inference.TensorSpec, []byte, error) {
-	if t == nil {
-		return inference.TensorSpec{}, nil, errors.New("the library gave no tensor")
-	}
-	q := t.QuantizationParams()
-	spec := inference.TensorSpec{
-		Name:      t.Name(),
-		Type:      elementType(t.Type()),
-		Shape:     t.Shape(),
-		Scale:     float32(q.Scale),
-		ZeroPoint: q.ZeroPoint,
-	}
-	switch {
-	case spec.Type == inference.UnknownType || spec.Type == inference.Int32:
-		return spec, nil, fmt.Errorf("tensor %s: want FLOAT32, UINT8 or INT8, have type %d", spec.Name, int(t.Type()))
-	case spec.Type != inference.Float32 && !(spec.Scale > 0):
-		return spec, nil, fmt.Errorf("tensor %s: want a scale above 0, have %g", spec.Name, spec.Scale)
-	case t.Data() == nil || len(spec.Shape) == 0 || int(t.ByteSize()) != spec.ByteSize():
-		return spec, nil, fmt.Errorf("tensor %s: want %d bytes of memory for %s, have %d", spec.Name, spec.ByteSize(), spec, t.ByteSize())
-	}
-	return spec, unsafe.Slice((*byte)(t.Data()), spec.ByteSize()), nil
-}
-
-func elementType(t tflite.TensorType) inference.Type {
-	switch t {
-	case tflite.Float32:
-		return inference.Float32
-	case tflite.UInt8:
-		return inference.UInt8
-	case tflite.Int8:
-		return inference.Int8
-	case tflite.Int32:
-		return inference.Int32
-	}
-	return inference.UnknownType
-}
-
 // Spec describes the model's tensors.
 func (c *Classifier) Spec() inference.Spec { return c.spec }
 
@@ -257,6 +110,9 @@ func (c *Classifier) Delegation() inference.Delegation { return c.delegation }
 
 // Threads is the number of threads that the graph runs on.
 func (c *Classifier) Threads() int { return c.threads }
+
+// WeightCache says what became of Options.WeightCache, and why where it wasn't of use: the model runs without it.
+func (c *Classifier) WeightCache() (CacheUse, error) { return c.cache, c.cacheErr }
 
 // Input is the memory of the input tensor, Spec().Input.ByteSize() bytes in NHWC order, to be filled before Invoke. It is
 // memory of C: it must not be used after Close.
@@ -273,8 +129,8 @@ func (c *Classifier) Invoke() error {
 	return nil
 }
 
-// Output writes output i of the last Invoke to dst as real values: (q - zero point) * scale where it is quantized. dst must
-// have exactly that output's number of elements. It allocates nothing, and refuses values that are no numbers.
+// Output writes output i of the last Invoke to dst as real values: (q - zero point) * scale where it is quantized. dst must have
+// exactly that output's number of elements. It allocates nothing, and refuses values that are no numbers.
 func (c *Classifier) Output(i int, dst []float32) error {
 	if i < 0 || i >= len(c.outputs) {
 		return fmt.Errorf("read output %d: the model has %d", i, len(c.outputs))
@@ -297,7 +153,7 @@ func (c *Classifier) Output(i int, dst []float32) error {
 	}
 	for j, v := range dst {
 		if math.IsNaN(float64(v)) || math.IsInf(float64(v), 0) {
-			return fmt.Errorf("read output %d: value %d is %g", i, j, v)
+			return fmt.Errorf("read output %d: value %d is %g: %w", i, j, v, inference.ErrNotANumber)
 		}
 	}
 	return nil
@@ -313,11 +169,6 @@ func (c *Classifier) Floats(i int) ([]float32, error) {
 		return nil, fmt.Errorf("read output %d: want type FLOAT32, have %s", i, t)
 	}
 	return asFloats(c.outputs[i]), nil
-}
-
-// asFloats gives the memory of a FLOAT32 tensor as its values.
-func asFloats(memory []byte) []float32 {
-	return unsafe.Slice((*float32)(unsafe.Pointer(unsafe.SliceData(memory))), len(memory)/4)
 }
 
 // deleteInterpreter frees the interpreter and what it used, in that order.

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"sightd/inference"
+	"sightd/inference/tflite/faulty"
 	"sightd/inference/tflite/malloctest"
 	"sightd/models"
 	"sightd/preprocess"
@@ -102,7 +103,7 @@ func TestDelegates(t *testing.T) {
 			if test.threads > 0 && c.Threads() != test.threads {
 				t.Errorf("threads: got %d, want %d", c.Threads(), test.threads)
 			}
-			if err := inference.Prove(goldens, card.Golden.Tolerance, run(c)); err != nil {
+			if _, err := inference.Prove(goldens, card.Golden.Tolerance, run(c)); err != nil {
 				t.Error(err)
 			}
 		})
@@ -124,7 +125,7 @@ func TestSwappedChannels(t *testing.T) {
 			g.Pixels[i], g.Pixels[i+2] = g.Pixels[i+2], g.Pixels[i]
 		}
 	}
-	err = inference.Prove(goldens, card.Golden.Tolerance, run(openDefault(t, inference.Options{})))
+	_, err = inference.Prove(goldens, card.Golden.Tolerance, run(openDefault(t, inference.Options{})))
 	if err == nil {
 		t.Error("golden inputs with red and blue exchanged pass, want an error")
 	}
@@ -149,7 +150,8 @@ func TestOpenErrors(t *testing.T) {
 		{"other file", []byte("\xff\xd8\xff\xe0 not a model"), inference.Options{}, "not a TensorFlow Lite model"},
 		{"cut", data[:1000], inference.Options{}, "not a TensorFlow Lite model: the library's verifier refused it"},
 		{"damaged", damaged, inference.Options{}, "not a TensorFlow Lite model: the library's verifier refused it"},
-		{"delegate", data, inference.Options{Delegate: "gpu"}, `want auto, cpu or xnnpack, have "gpu"`},
+		{"GPU", data, inference.Options{Delegate: inference.GPU}, "delegate gpu: LiteRT runs it"},
+		{"delegate", data, inference.Options{Delegate: "tpu"}, `delegate: want auto, cpu, xnnpack, xnnpack-fp16, gpu or external:/path.so, have "tpu"`},
 		{"threads", data, inference.Options{Threads: 65}, "threads: want 0 (chosen by sightd) to 64, have 65"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -168,46 +170,9 @@ func TestOpenErrors(t *testing.T) {
 	}
 }
 
-func TestOutputErrors(t *testing.T) {
-	c := openDefault(t, inference.Options{})
-	if err := c.Output(0, make([]float32, 9)); err == nil {
-		t.Error("output 0 into 9 values: want an error")
-	}
-	if err := c.Output(2, make([]float32, 10)); err == nil {
-		t.Error("output 2: want an error")
-	}
-	if err := c.Close(); err != nil {
-		t.Fatal(err)
-	}
-	if err := c.Invoke(); err == nil {
-		t.Error("Invoke after Close: want an error")
-	}
-	if err := c.Output(0, make([]float32, 10)); err == nil {
-		t.Error("Output after Close: want an error")
-	}
-}
-
-func TestNoAllocations(t *testing.T) {
-	if raceEnabled {
-		t.Skip("the race detector allocates")
-	}
-	c := openDefault(t, inference.Options{})
-	scores := make([]float32, 10)
-	got := testing.AllocsPerRun(20, func() {
-		if err := c.Invoke(); err != nil {
-			t.Error(err)
-		}
-		if err := c.Output(0, scores); err != nil {
-			t.Error(err)
-		}
-	})
-	if got != 0 {
-		t.Errorf("Invoke and Output allocate %g times on the Go heap, want 0", got)
-	}
-}
-
-// TestNoLeak opens and closes the model 100 times: nothing of C's heap stays in use, no mapping of the model, no descriptor, no
-// goroutine. It runs in a process of its own without malloc's caches for each thread, whose content counts as in use.
+// TestNoLeak opens and closes the model 100 times, on the built-in kernels, with XNNPACK without and with a weight cache, and with an
+// external delegate: nothing of C's heap stays in use, no mapping of the model, no descriptor, no goroutine. It runs in a process of its
+// own without malloc's caches for each thread, whose content counts as in use.
 func TestNoLeak(t *testing.T) {
 	if raceEnabled {
 		t.Skip("the race detector allocates in C")
@@ -225,10 +190,15 @@ func TestNoLeak(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	options := []inference.Options{
+		{Delegate: inference.XNNPACK, Threads: 2},
+		{Delegate: inference.CPU, Threads: 2},
+		{Delegate: inference.XNNPACK, Threads: 2, WeightCache: filepath.Join(t.TempDir(), "weights")},
+		{Delegate: inference.External + inference.Delegate(faulty.Build(t)), Threads: 2},
+	}
 	cycle := func(n int) {
 		for i := range n {
-			delegate := []inference.Delegate{inference.XNNPACK, inference.CPU}[i%2]
-			c, err := OpenBytes(data, inference.Options{Delegate: delegate, Threads: 2})
+			c, err := OpenBytes(data, options[i%len(options)])
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -261,14 +231,14 @@ func TestNoLeak(t *testing.T) {
 	}
 }
 
-// mappings counts the places where a model is in memory.
+// mappings counts the places where a model, or weights, are in memory.
 func mappings(t *testing.T) int {
 	t.Helper()
 	maps, err := os.ReadFile("/proc/self/maps")
 	if err != nil {
 		t.Fatal(err)
 	}
-	return strings.Count(string(maps), "memfd:model.tflite")
+	return strings.Count(string(maps), "memfd:")
 }
 
 func descriptors(t *testing.T) int {
@@ -292,4 +262,14 @@ func BenchmarkInvoke(b *testing.B) {
 			}
 		})
 	}
+}
+
+// defaultModel gives the embedded model's file.
+func defaultModel(t testing.TB) []byte {
+	t.Helper()
+	data, _, err := models.Default()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
 }
