@@ -16,7 +16,7 @@ ldflags = -X main.version=$(VERSION) -X main.commit=$(COMMIT) -extldflags '$(cal
 # What reads streams and recordings, for the tests of those.
 VIDEO := ffmpeg:ffmpeg gst-launch-1.0:gstreamer1.0-tools gst-device-monitor-1.0:gstreamer1.0-plugins-base-apps,gstreamer1.0-plugins-base,gstreamer1.0-plugins-good
 
-.PHONY: help run test build native arm64 test-arm64 model peers results camera-results bench fuzz lint clean
+.PHONY: help run test build native gpu arm64 test-arm64 model peers results camera-results delegate-results bench fuzz lint clean
 
 help: ## tell what there is
 	@echo "sightd $(VERSION). Start with: make run"
@@ -28,7 +28,8 @@ run: build ## build, watch ./inbox, classify two drawn pictures and what you dro
 build: native ## build bin/sightd
 	@$(ENV) go build -trimpath -ldflags "$(call ldflags,../native/$(ARCH)/lib)" -o bin/sightd ./cmd/sightd
 
-test: native ## run all tests, with the race detector and without
+test: gpu ## run all tests, with the race detector and without
+	@native/gpu.sh $(ARCH) vulkan
 	@native/packages.sh mosquitto:mosquitto strace:strace mkfs.ext4:e2fsprogs $(VIDEO)
 	@$(ENV) go test -race -timeout 20m ./...
 	@$(ENV) go test -timeout 20m ./...
@@ -37,6 +38,9 @@ native: ## fetch the native parts: TensorFlow Lite, OpenCV
 	@native/go.sh
 	@native/packages.sh gcc:gcc g++:g++ git:git
 	@native/fetch.sh $(ARCH)
+
+gpu: native ## fetch what the GPU needs: LiteRT and its Vulkan accelerator
+	@native/gpu.sh $(ARCH)
 
 arm64: ## cross-build bin/arm64/sightd for Raspberry Pi and Jetson
 	@native/packages.sh aarch64-linux-gnu-g++:g++-aarch64-linux-gnu
@@ -65,6 +69,9 @@ results: peers ## measure what is claimed and rewrite testbench/RESULTS.md; take
 camera-results: native ## measure what is claimed of live sources and rewrite testbench/RESULTS_CAMERAS.md; takes nine minutes, wants an idle machine
 	@native/packages.sh $(VIDEO)
 	@$(ENV) TEST_RESULTS=1 go test -count=1 -timeout 30m -v -run TestCameraResults ./testbench
+
+delegate-results: native ## measure what is claimed of delegates and rewrite testbench/RESULTS_DELEGATES.md; takes minutes, wants an idle machine
+	@$(ENV) TEST_RESULTS=1 go test -count=1 -timeout 30m -v -run TestDelegateResults ./testbench
 
 bench: native ## run the benchmarks
 	@$(ENV) go test -run '^$$' -bench . -benchtime 1s ./...

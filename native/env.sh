@@ -19,3 +19,7 @@ export CGO_LDFLAGS="-L$NATIVE_PARTS/lib -Wl,-rpath-link,$NATIVE_PARTS/lib -Wl,--
 export GOFLAGS="${GOFLAGS:+$GOFLAGS }-buildvcs=false -tags=customenv,gocv_specific_modules,gocv_videoio"
 # For `go test` and `go run`, whose binaries lie in temporary folders; bin/sightd has its own search path.
 export LD_LIBRARY_PATH=$NATIVE_PARTS/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
+# For tests: the software Vulkan device that gpu.sh fetches. Set it to another driver's file to test on a real GPU.
+if [ -e "$NATIVE_PARTS/vulkan/vk_swiftshader_icd.json" ]; then
+	export TEST_VULKAN_ICD=${TEST_VULKAN_ICD-$NATIVE_PARTS/vulkan/vk_swiftshader_icd.json}
+fi

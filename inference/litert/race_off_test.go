@@ -1,0 +1,5 @@
+//go:build !race
+
+package litert_test
+
+const raceEnabled = false
