@@ -35,7 +35,7 @@ type Config struct {
 type ModelConfig struct {
 	Path     string `yaml:"path"`     // of a .tflite file; "": the embedded model
 	Labels   string `yaml:"labels"`   // file with one label a line; "": those inside the model
-	Delegate string `yaml:"delegate"` // auto, cpu or xnnpack
+	Delegate string `yaml:"delegate"` // auto, cpu, xnnpack, xnnpack-fp16, gpu or external:/path.so?option=value
 	Threads  int    `yaml:"threads"`  // 1 to 64; 0: sightd chooses
 }
 

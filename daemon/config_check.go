@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"sightd/inference"
 )
 
 // isControl reports C0, C1 and DEL, and the separators of lines and paragraphs.
@@ -39,6 +41,12 @@ func checkName(s string) error {
 		return fmt.Errorf("want 1 to 64 of a-z, 0-9, _ and -, have %s", quoted(s))
 	}
 	return nil
+}
+
+// checkDelegate checks the name of a delegate, not whether it can be had: only the machine that is to run it knows.
+func checkDelegate(s string) error {
+	_, err := inference.ParseDelegate(s)
+	return err
 }
 
 func checkBoardName(s string) error {

@@ -65,8 +65,11 @@ func TestConfigErrors(t *testing.T) {
 		{"unknown alias", "name: *a\n", "f.yaml:1:1: name: want a name that was given with & before, have another behind *"},
 		{"alias behind anchor", "name: &a\n  *b\n", "f.yaml:1:1: name: want a value behind &, have another & or *"},
 
-		{"later delegate", "model: {delegate: gpu}\n", `f.yaml:1:9: model.delegate: "gpu" is not supported by this version; use auto, cpu or xnnpack`},
-		{"external delegate", "model: {delegate: external:/x.so}\n", `f.yaml:1:9: model.delegate: "external:/x.so" is not supported by this version; use auto, cpu or xnnpack`},
+		{"unknown delegate", "model: {delegate: tpu}\n", `f.yaml:1:9: model.delegate: want auto, cpu, xnnpack, xnnpack-fp16, gpu or external:/path.so, have "tpu"`},
+		{"external delegate", "model: {delegate: external:x.so}\n",
+			`f.yaml:1:9: model.delegate: delegate "external:x.so": want external: and the absolute path of a shared library`},
+		{"external delegate's options", "model: {delegate: external:/x.so?=usb}\n",
+			`f.yaml:1:9: model.delegate: delegate "external:/x.so?=usb": want options such as ?device=usb&speed=max, have "=usb"`},
 		{"later QoS", "mqtt: {qos: 2}\n", "f.yaml:1:8: mqtt.qos: 2 is not supported by this version; use 0 or 1"},
 		{"discovery", "mqtt:\n  discovery: a//b\n", `f.yaml:2:3: mqtt.discovery: want topic levels such as home/door, at most 256 bytes, without + and #, no $ or / in front, no / at the end, have "a//b"`},
 		{"outbox", "mqtt: {outbox: {max_mb: 0, max_age: 1s}}\n", "f.yaml:1:17: mqtt.outbox.max_mb: want a whole number from 1 to 4096, have 0\n" +

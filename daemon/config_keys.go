@@ -29,7 +29,7 @@ func configKeys(c *Config) []configKey {
 
 		{"model.path", setText(&c.Model.Path, nil)},
 		{"model.labels", setText(&c.Model.Labels, nil)},
-		{"model.delegate", later(setOneOf(&c.Model.Delegate, "auto", "cpu", "xnnpack"), "use auto, cpu or xnnpack", "gpu", "external:")},
+		{"model.delegate", setText(&c.Model.Delegate, checkDelegate)},
 		{"model.threads", setWhole(&c.Model.Threads, 0, 64)},
 
 		{"mqtt.broker", setText(&c.MQTT.Broker, orEmpty(checkBroker))},

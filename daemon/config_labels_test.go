@@ -113,3 +113,11 @@ func TestCheck(t *testing.T) {
 		t.Error("no such file: want an error, have none")
 	}
 }
+
+func TestReadModelOfNoFile(t *testing.T) {
+	for _, path := range []string{"/dev/zero", t.TempDir()} {
+		if _, _, err := ReadModel(path); err == nil || !strings.Contains(err.Error(), "open model "+path+": want a file of at most") {
+			t.Errorf("%s: have error %v, want it refused unread", path, err)
+		}
+	}
+}

@@ -38,17 +38,26 @@ type witness struct {
 // running is a daemon under test.
 type running struct {
 	*witness
+	url  string // of its broker
 	stop func() error
 }
 
 // runWith runs the daemon with a witness.
-func runWith(t *testing.T, c Config) *running {
+func runWith(t *testing.T, c Config) *running { return runReloading(t, c, nil) }
+
+// runReloading runs the daemon with a witness and Options.Reload.
+func runReloading(t *testing.T, c Config, reload <-chan struct{}) *running {
+	t.Helper()
+	return runOptions(t, c, Options{Reload: reload})
+}
+
+// runOptions runs the daemon with a witness, and with those of the options that are given.
+func runOptions(t *testing.T, c Config, o Options) *running {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	ready, ended := make(chan string, 1), make(chan error, 1)
-	go func() {
-		ended <- Run(ctx, c, Options{Version: "test", Log: slog.New(slog.DiscardHandler), Ready: func(url string) { ready <- url }})
-	}()
+	o.Version, o.Log, o.Ready = "test", slog.New(slog.DiscardHandler), func(url string) { ready <- url }
+	go func() { ended <- Run(ctx, c, o) }()
 	var url string
 	select {
 	case url = <-ready:
@@ -57,7 +66,7 @@ func runWith(t *testing.T, c Config) *running {
 	case <-time.After(patience):
 		t.Fatal("the daemon isn't ready")
 	}
-	r := &running{witness: watch(t, url)}
+	r := &running{witness: watch(t, url), url: url}
 	stop := sync.OnceValue(func() error {
 		cancel()
 		select {
@@ -174,10 +183,7 @@ func (w *witness) send(t *testing.T, topic, payload string) {
 // drop puts a drawn picture into a folder, whole at once.
 func drop(t *testing.T, folder, name, file string) {
 	t.Helper()
-	data, err := SamplePNG(name)
-	if err == nil {
-		err = os.WriteFile(filepath.Join(folder, "."+file), data, 0o666)
-	}
+	err := os.WriteFile(filepath.Join(folder, "."+file), samplePNG(t, name), 0o666)
 	if err == nil {
 		err = os.Rename(filepath.Join(folder, "."+file), filepath.Join(folder, file))
 	}

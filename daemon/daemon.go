@@ -17,12 +17,12 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"sightd/camera"
 	"sightd/camera/picture"
 	"sightd/daemon/album"
-	"sightd/inference"
 	"sightd/publish"
 	"sightd/publish/outbox"
 )
@@ -32,6 +32,15 @@ type Options struct {
 	Version string       // of sightd, published in bridge/info
 	Log     *slog.Logger // required
 	Sample  bool         // put two drawn pictures into the first folder, so that there is something to see
+
+	// Trials is the program, with its arguments, of a process that runs Try, so that the best delegate is found out; nil: XNNPACK is taken,
+	// or where it can't be had the built-in kernels.
+	Trials []string
+
+	// Reload has the model read again, as the request does; nil: only that does.
+	Reload <-chan struct{}
+
+	leastLimit time.Duration // that a delegate has for a picture at least; 0: the package's
 
 	// Ready is called once when the folders are watched, with the URL of the broker that is published to; nil: nobody asks.
 	Ready func(broker string)
@@ -50,18 +59,22 @@ type Daemon struct {
 	log     *slog.Logger
 	now     func() time.Time
 	started time.Time
-	engine  *Engine
+	chooser *Chooser
+	network atomic.Pointer[network] // that judges; nil before it is open
 	decoder *camera.Decoder
 	outbox  *outbox.Outbox
 	client  *publish.Client
 	sources []*source
+	vouched time.Time // until then a delegate is believed that the network puts out what is no number; the judge's
 	pace    pace
 	steps   pace // of live sources, in milliseconds of all that is done for a picture
 	heat    heat
-	album   *album.Album  // of snapshots; nil: none are kept
-	look    chan struct{} // has report look at the sources
-	flights chan struct{} // holds a token for each of the folders' pictures that is on its way
-	sitting chan struct{} // holds a token for each snapshot that is waited for
+	album   *album.Album                           // of snapshots; nil: none are kept
+	look    chan struct{}                          // has report look at the sources
+	flights chan struct{}                          // holds a token for each of the folders' pictures that is on its way
+	heirs   chan *network                          // what is to take the network's place
+	asks    chan func(publish.ReloadResult, error) // each for another reading of the model, and for its answer
+	sitting chan struct{}                          // holds a token for each snapshot that is waited for
 	waiting sync.WaitGroup
 
 	saving    sync.Mutex
@@ -76,7 +89,11 @@ func Run(ctx context.Context, config Config, opts Options) (err error) {
 	if err != nil {
 		return err
 	}
-	d := &Daemon{config: config, opts: opts, log: opts.Log, now: time.Now, look: make(chan struct{}, 1), flights: make(chan struct{}, inFlight), sitting: make(chan struct{}, heldRequests/2)}
+	d := &Daemon{
+		config: config, opts: opts, log: opts.Log, now: time.Now,
+		look: make(chan struct{}, 1), heirs: make(chan *network), asks: make(chan func(publish.ReloadResult, error), 4),
+		flights: make(chan struct{}, inFlight), sitting: make(chan struct{}, heldRequests/2),
+	}
 	d.started = d.now()
 	d.log.Info("sightd starts", "version", opts.Version, "name", config.Name, "sources", len(config.Sources))
 	defer func() {
@@ -84,7 +101,14 @@ func Run(ctx context.Context, config Config, opts Options) (err error) {
 			d.log.Info("sightd has stopped")
 		}
 	}()
-	if err := d.openEngine(); err != nil {
+	if err := d.openOutbox(); err != nil { // first: no other sightd has this state then
+		return err
+	}
+	if err := d.openModel(ctx); err != nil {
+		if ctx.Err() != nil { // that is why
+			d.log.Info("stopped before the model was ready", "err", err)
+			return nil
+		}
 		return err
 	}
 	url, broker, err := d.openBroker()
@@ -93,9 +117,6 @@ func Run(ctx context.Context, config Config, opts Options) (err error) {
 	}
 	if broker != nil {
 		defer broker.Close() // last: the client says goodbye to it
-	}
-	if err := d.openOutbox(); err != nil {
-		return err
 	}
 	if err := d.openAlbum(); err != nil {
 		return err
@@ -127,25 +148,23 @@ func Run(ctx context.Context, config Config, opts Options) (err error) {
 	return d.flow(ctx)
 }
 
-func (d *Daemon) openEngine() error {
-	c := d.config.Model
+// openModel opens what is to be run, and what finds out how.
+func (d *Daemon) openModel(ctx context.Context) error {
 	start := d.now()
-	engine, err := OpenEngine(EngineOptions{
-		Model:   c.Path,
-		Labels:  c.Labels,
-		Options: inference.Options{Delegate: inference.Delegate(c.Delegate), Threads: c.Threads},
-		Top:     d.config.Decide.Top,
-	})
+	d.decoder = camera.NewDecoder(d.limits())
+	d.openChooser()
+	n, err := d.openFirst(ctx)
 	if err != nil {
 		return err
 	}
-	d.engine = engine
-	d.decoder = camera.NewDecoder(d.limits())
-	if engine.Proven == 0 {
-		d.log.Warn("the model has no card beside it: it is run without proof that this machine runs it correctly", "model", engine.Name)
+	d.network.Store(n)
+	e := n.engine
+	d.chooser.tidy(e.SHA256)
+	if e.Proven == 0 {
+		d.log.Warn("the model has no card beside it: it is run without proof that this machine runs it correctly", "model", e.Name)
 	}
-	d.log.Info("model is ready", "model", engine.Name, "classes", len(engine.Labels), "delegate", engine.Delegation().String(),
-		"threads", engine.Threads(), "golden_inputs", engine.Proven, "took", d.now().Sub(start).Round(time.Millisecond))
+	d.log.Info("model is ready", "model", e.Name, "classes", len(e.Labels), "delegate", e.Delegation().String(),
+		"threads", e.Threads(), "why", n.why(), "golden_inputs", e.Proven, "took", d.now().Sub(start).Round(time.Millisecond))
 	return nil
 }
 
@@ -189,11 +208,11 @@ func (d *Daemon) openClient(url string) error {
 
 // info is what the bridge says about itself.
 func (d *Daemon) info() publish.Info {
-	delegation := d.engine.Delegation()
+	n := d.network.Load()
 	return publish.Info{
 		Version:  d.opts.Version,
-		Model:    publish.ModelInfo{Name: d.engine.Name, SHA256: d.engine.SHA256, Labels: d.engine.Labels},
-		Delegate: publish.DelegateInfo{Requested: d.config.Model.Delegate, Active: string(delegation.Delegate), Reason: delegation.String()},
+		Model:    publish.ModelInfo{Name: n.engine.Name, SHA256: n.engine.SHA256, Labels: n.engine.Labels},
+		Delegate: n.about(),
 		Board:    board(),
 		Started:  d.started,
 	}
@@ -202,7 +221,7 @@ func (d *Daemon) info() publish.Info {
 func (d *Daemon) maxPayload() int { return d.config.maxPayload() }
 
 // model is what events name as their model.
-func (d *Daemon) model() publish.Model { return d.engine.Model() }
+func (d *Daemon) model() publish.Model { return d.engine().Model() }
 
 // openOutbox opens what keeps events until the broker has them.
 func (d *Daemon) openOutbox() (err error) {
@@ -295,8 +314,8 @@ func (d *Daemon) close() error {
 	if d.decoder != nil {
 		errs = append(errs, d.decoder.Close())
 	}
-	if d.engine != nil {
-		errs = append(errs, d.engine.Close())
+	if n := d.network.Load(); n != nil {
+		errs = append(errs, d.closeNetwork(n))
 	}
 	return errors.Join(errs...)
 }

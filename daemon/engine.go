@@ -1,20 +1,19 @@
 package daemon
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math"
-	"os"
 	"path/filepath"
 	"strings"
 	"time"
 
 	"sightd/camera"
 	"sightd/decide"
-	"sightd/export/tflitefile"
 	"sightd/inference"
+	"sightd/inference/litert"
 	"sightd/inference/tflite"
-	"sightd/models"
 	"sightd/preprocess"
 	"sightd/publish"
 )
@@ -25,6 +24,20 @@ type EngineOptions struct {
 	Labels  string // path of a file with a label a line; "" takes those inside the model, or of the card beside it
 	Options inference.Options
 	Top     int // how many labels a Result has at most
+
+	// SHA256 is what the model's file must have, in hexadecimal; "" is any. A file may be replaced while it is in use.
+	SHA256 string
+
+	// Reference has a model without a card proven against TensorFlow Lite's built-in kernels, which are slow; else it isn't proven.
+	Reference bool
+
+	// Limit is how long a delegate with a driver, one that isn't TensorFlow Lite's own, may take for a picture, or to be freed; to come
+	// up it has openLimit at least. What takes longer is an error that wraps errHung, and nothing that it has is freed. 0 waits for ever.
+	Limit time.Duration
+
+	opens  time.Duration   // in the place of openLimit; 0: that
+	ends   <-chan struct{} // closed when all ends: such a delegate then has endLimit at most; nil: never
+	loaded *loadedModel    // what is at Model; nil: it is read
 }
 
 // Engine is a model ready to classify: opened, proven on its golden inputs, with its preprocessing and its labels. It is used by one
@@ -33,13 +46,14 @@ type Engine struct {
 	Name   string // of the model
 	SHA256 string // of its file, hex
 	Labels []string
-	Proven int // number of golden inputs that it was proven on; 0 for a model without a card
+	Proven int     // number of golden inputs that it was proven on; 0 for a model without a card
+	Worst  float32 // by which a score of those was off at most
 
 	// Temperature makes the scores honest: see models.Temperature. 1 where the card has none, and where it has one below 1, by which
 	// labels of training pictures make a model too sure of itself.
 	Temperature float64
 
-	run        *tflite.Classifier
+	run        inference.Classifier
 	transforms map[View]*preprocess.Transform
 	input      preprocess.Input
 	scores     []float32
@@ -58,157 +72,86 @@ type Result struct {
 	Scores  []float32      // of all classes, as the model puts them out
 	Top     []decide.Score // best first
 	InferMS float64        // milliseconds of Invoke
+
+	engine *Engine // that says it
 }
 
-// OpenEngine opens a model and proves it on the golden inputs of its card, where it has one.
+// OpenEngine opens a model and proves it on the golden inputs of its card, where it has one. For the delegate auto it takes XNNPACK,
+// or where that can't be had the built-in kernels: what is fastest is found out by a Chooser.
 func OpenEngine(o EngineOptions) (*Engine, error) {
-	data, card, err := ReadModel(o.Model)
-	if err != nil {
-		return nil, err
+	m := o.loaded
+	if m == nil {
+		var err error
+		if m, err = load(o.Model); err != nil {
+			return nil, err
+		}
 	}
-	file, err := tflitefile.Read(data)
-	if err != nil {
-		return nil, fmt.Errorf("open model %s: %w", modelName(o.Model), err)
+	if o.SHA256 != "" && m.sum != o.SHA256 {
+		return nil, fmt.Errorf("open model %s: want the file with sha256 %s, it was replaced by one with %s", modelName(o.Model), o.SHA256, m.sum)
 	}
-	run, err := tflite.OpenBytes(data, o.Options)
+	run, guard, err := openGuarded(m.data, o)
 	if err != nil {
 		return nil, fmt.Errorf("open model %s: %w", modelName(o.Model), err)
 	}
 	e := &Engine{
+		SHA256:     m.sum,
 		run:        run,
 		transforms: map[View]*preprocess.Transform{},
-		input:      inputOf(run.Spec().Input, file),
+		input:      inputOf(run.Spec().Input, m.file),
 		scores:     make([]float32, run.Spec().NumClasses()),
 	}
 	e.top = make([]decide.Score, min(max(o.Top, 1), len(e.scores)))
 	e.Temperature = 1
-	if card != nil && card.Temperature != nil {
-		e.Temperature = max(1, card.Temperature.Value)
+	if m.card != nil && m.card.Temperature != nil {
+		e.Temperature = max(1, m.card.Temperature.Value)
 	}
-	if card != nil {
-		e.Name, e.SHA256 = card.Name, card.File.SHA256 // ReadModel has compared it with the file's
-	} else {
-		e.Name, e.SHA256 = strings.TrimSuffix(filepath.Base(o.Model), ".tflite"), models.Sum(data)
+	if e.Name = strings.TrimSuffix(filepath.Base(o.Model), ".tflite"); m.card != nil {
+		e.Name = m.card.Name
 	}
-	e.Labels, err = modelLabels(o.Labels, file, card, len(e.scores))
-	if err := errors.Join(err, e.prove(card)); err != nil {
+	e.Labels, err = modelLabels(o.Labels, m.file, m.card, len(e.scores))
+	if err == nil {
+		err = e.prove(m.data, m.card, o.Reference)
+	}
+	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open model %s: %w", modelName(o.Model), err), e.Close())
+	}
+	if guard != nil {
+		guard.limit = o.Limit
 	}
 	return e, nil
 }
 
-// modelName names a model for people.
-func modelName(path string) string {
-	if path == "" {
-		return "embedded"
+// openGuarded opens a model's file, with a delegate that needs a driver under guard, which then has openLimit at least for each call.
+func openGuarded(data []byte, o EngineOptions) (inference.Classifier, *guarded, error) {
+	if plain(o.Options.Delegate) {
+		run, err := openClassifier(data, o.Options)
+		return run, nil, err
 	}
-	return path
+	limit := o.Limit
+	if limit > 0 {
+		limit = max(limit, cmp.Or(o.opens, openLimit))
+	}
+	g, err := guard(limit, o.ends, func() (inference.Classifier, error) { return openClassifier(data, o.Options) })
+	if err != nil {
+		return nil, nil, err
+	}
+	return g, g, nil
 }
 
-// ReadModel reads a model's file and its card: the embedded one for "", or the .json beside the .tflite. A model without a card is run without
-// proof.
-func ReadModel(path string) ([]byte, *models.Card, error) {
-	if path == "" {
-		return models.Default()
+// openClassifier opens a model's file with what runs the delegate.
+func openClassifier(data []byte, o inference.Options) (inference.Classifier, error) {
+	if o.Delegate != inference.GPU {
+		return tflite.OpenBytes(data, o)
 	}
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return nil, nil, fmt.Errorf("open model: %w", err)
-	}
-	text, err := os.ReadFile(strings.TrimSuffix(path, ".tflite") + ".json")
-	if errors.Is(err, os.ErrNotExist) {
-		return data, nil, nil
-	}
-	if err != nil {
-		return nil, nil, fmt.Errorf("open model %s: %w", path, err)
-	}
-	card, err := models.ParseCard(text)
-	if err == nil {
-		err = card.Matches(data)
-	}
-	if err != nil {
-		return nil, nil, fmt.Errorf("open model %s: the .json beside it isn't its card (export again, or move it away): %w", path, err)
-	}
-	return data, card, nil
-}
-
-// inputOf says what the input tensor wants. A float input is normalized as the file's metadata says, (p-127.5)/127.5 where it doesn't.
-func inputOf(spec inference.TensorSpec, file *tflitefile.Model) preprocess.Input {
-	in := preprocess.Input{Height: spec.Shape[1], Width: spec.Shape[2], Type: spec.Type}
-	for c := range 3 {
-		in.Mean[c], in.Std[c] = 127.5, 127.5
-	}
-	if file.Metadata == nil || file.Metadata.Input.Normalization == nil {
-		return in
-	}
-	n := file.Metadata.Input.Normalization
-	for c := range 3 {
-		if len(n.Mean) > 0 && len(n.Std) > 0 {
-			in.Mean[c], in.Std[c] = n.Mean[min(c, len(n.Mean)-1)], n.Std[min(c, len(n.Std)-1)]
-		}
-	}
-	return in
-}
-
-// modelLabels takes the labels of a model's classes from a file, else from the model's metadata, else from its card.
-func modelLabels(path string, file *tflitefile.Model, card *models.Card, classes int) (labels []string, err error) {
-	switch {
-	case path != "":
-		labels, err = ReadLabels(path)
-	case file.Metadata != nil:
-		labels, err = file.Labels()
-	case card != nil:
-		labels = card.Labels
-	}
+	dir, err := tflite.Dir()
 	if err != nil {
 		return nil, err
 	}
-	if len(labels) == 0 {
-		return nil, errors.New("the model has no labels inside: name a file with one label a line")
-	}
-	return labels, decide.CheckLabels(labels, classes)
+	return litert.OpenBytes(data, o, dir)
 }
 
-// ReadLabels reads a file with a label a line. A newline at its end is no label.
-func ReadLabels(path string) ([]string, error) {
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return nil, fmt.Errorf("read labels: %w", err)
-	}
-	text := strings.ReplaceAll(strings.TrimPrefix(string(data), "\ufeff"), "\r\n", "\n")
-	text = strings.TrimSuffix(text, "\n")
-	if text == "" {
-		return nil, fmt.Errorf("read labels: %s is empty", path)
-	}
-	return strings.Split(text, "\n"), nil
-}
-
-// prove runs the card's golden inputs.
-func (e *Engine) prove(card *models.Card) error {
-	if card == nil {
-		return nil
-	}
-	goldens, err := card.Goldens()
-	if err != nil {
-		return err
-	}
-	if card.Input.Size != e.input.Width || card.Input.Size != e.input.Height {
-		return fmt.Errorf("prove the model: its card says size %d, its file %dx%d", card.Input.Size, e.input.Width, e.input.Height)
-	}
-	_, err = inference.Prove(goldens, card.Golden.Tolerance, func(scores []float32, pixels []byte) error {
-		if err := e.input.Fill(e.run.Input(), pixels); err != nil {
-			return err
-		}
-		if err := e.run.Invoke(); err != nil {
-			return err
-		}
-		return e.run.Output(0, scores)
-	})
-	if err == nil {
-		e.Proven = len(goldens)
-	}
-	return err
-}
+// plain reports whether a delegate is TensorFlow Lite's own, which needs no driver.
+func plain(d inference.Delegate) bool { return d != inference.GPU && !d.IsExternal() }
 
 // Classify is ClassifyView of the whole picture.
 func (e *Engine) Classify(f camera.Frame, resize preprocess.Resize) (Result, error) {
@@ -226,14 +169,14 @@ func (e *Engine) ClassifyView(f camera.Frame, view View) (Result, error) {
 	}
 	start := time.Now()
 	if err := e.run.Invoke(); err != nil {
-		return Result{}, err
+		return Result{}, &delegateError{err}
 	}
 	took := time.Since(start)
 	if err := e.run.Output(0, e.scores); err != nil {
-		return Result{}, err
+		return Result{}, &delegateError{err}
 	}
 	n := decide.Top(e.top, e.scores, e.Labels)
-	return Result{Scores: e.scores, Top: e.top[:n], InferMS: math.Round(took.Seconds()*1e6) / 1e3}, nil
+	return Result{Scores: e.scores, Top: e.top[:n], InferMS: math.Round(took.Seconds()*1e6) / 1e3, engine: e}, nil
 }
 
 // transform gives the preprocessing for a view, made at its first use.
@@ -269,7 +212,7 @@ func (e *Engine) Threads() int { return e.run.Threads() }
 // Spec describes the model's tensors.
 func (e *Engine) Spec() inference.Spec { return e.run.Spec() }
 
-// Close frees the model and the preprocessing.
+// Close frees the model and the preprocessing. A delegate that hangs is left as it is, with the model's memory that it uses.
 func (e *Engine) Close() error {
 	err := e.run.Close()
 	for _, t := range e.transforms {

@@ -68,7 +68,7 @@ func (d *Daemon) health() publish.Health {
 	}
 	h.FPS, h.Infer = d.pace.figures(now)
 	_, h.Step = d.steps.figures(now)
-	h.Checks = append(h.Checks, d.modelCheck(), outboxCheck(h.Outbox), d.diskCheck(), d.heatCheck())
+	h.Checks = append(h.Checks, d.modelCheck(), d.delegateCheck(), outboxCheck(h.Outbox), d.diskCheck(), d.heatCheck())
 	for _, s := range d.sources {
 		about := s.health(now)
 		h.Sources = append(h.Sources, about)
@@ -117,9 +117,19 @@ func (d *Daemon) heatCheck() publish.Finding {
 }
 
 func (d *Daemon) modelCheck() publish.Finding {
-	c := publish.Finding{Name: "model", Status: publish.CheckOK, Detail: "proven on " + strconv.Itoa(d.engine.Proven) + " golden inputs"}
-	if d.engine.Proven == 0 {
+	c := publish.Finding{Name: "model", Status: publish.CheckOK, Detail: "proven on " + strconv.Itoa(d.engine().Proven) + " golden inputs"}
+	if d.engine().Proven == 0 {
 		c.Status, c.Detail = publish.CheckWarn, "no card beside the model: it runs without proof"
+	}
+	return c
+}
+
+// delegateCheck says what runs the model, and whether that is what should.
+func (d *Daemon) delegateCheck() publish.Finding {
+	n := d.network.Load()
+	c := publish.Finding{Name: "delegate", Status: publish.CheckOK, Detail: n.reason()}
+	if n.trouble != "" {
+		c.Status = publish.CheckWarn
 	}
 	return c
 }

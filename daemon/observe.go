@@ -25,6 +25,7 @@ type observer struct {
 	turner  *camera.Turner
 	grey    *camera.Grey
 	eye     *view.Eye
+	engine  *Engine // whose labels are decided upon
 	decider *decide.Decider
 	ring    *decide.Ring
 
@@ -45,19 +46,28 @@ func newObserver(c SourceConfig, rules DecideConfig, engine *Engine, limits pict
 	if err := rules.CheckLabels(engine.Labels); err != nil {
 		return nil, err
 	}
-	decider, err := decide.New(rules.rules(), engine.Labels, engine.Temperature)
-	if err != nil {
-		return nil, err
-	}
 	turner, err := camera.NewTurner(c.turn())
 	if err != nil {
 		return nil, fmt.Errorf("open source %s: %w", c.Name, err)
 	}
-	return &observer{
-		config: c, decider: decider, turner: turner, ring: decide.NewRing(decide.DefaultRing, decider),
-		decoder: camera.NewDecoder(limits), grey: camera.NewGrey(),
+	o := &observer{
+		config: c, turner: turner, decoder: camera.NewDecoder(limits), grey: camera.NewGrey(),
 		eye: view.New(view.Options{Motion: c.motion(), Refresh: c.Refresh, Frozen: c.Frozen}),
-	}, nil
+	}
+	if err := o.follow(engine, rules); err != nil {
+		return nil, errors.Join(err, o.close())
+	}
+	return o, nil
+}
+
+// follow begins to decide anew, on the labels of engine. What was decided before is forgotten.
+func (o *observer) follow(engine *Engine, rules DecideConfig) error {
+	decider, err := decide.New(rules.rules(), engine.Labels, engine.Temperature)
+	if err != nil {
+		return err
+	}
+	o.engine, o.decider, o.ring = engine, decider, decide.NewRing(decide.DefaultRing, decider)
+	return nil
 }
 
 func (o *observer) close() error {

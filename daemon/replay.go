@@ -18,7 +18,6 @@ import (
 	"sightd/camera/picture"
 	"sightd/camera/view"
 	"sightd/decide"
-	"sightd/inference"
 	"sightd/publish"
 )
 
@@ -63,10 +62,11 @@ func Replay(ctx context.Context, config Config, o ReplayOptions) (result ReplayR
 		return result, err
 	}
 	result.Source = c.Name
-	engine, err := OpenEngine(EngineOptions{
-		Model: config.Model.Path, Labels: config.Model.Labels, Top: config.Decide.Top,
-		Options: inference.Options{Delegate: inference.Delegate(config.Model.Delegate), Threads: config.Model.Threads},
-	})
+	model, err := config.Engine()
+	if err != nil {
+		return result, err
+	}
+	engine, err := OpenEngine(model)
 	if err != nil {
 		return result, err
 	}

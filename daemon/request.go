@@ -31,8 +31,10 @@ const (
 
 // takeRequests hands the pictures of requests on, and answers what is no picture itself. When ctx ends it asks the broker for
 // no more, and goes on for a moment with what that has sent already: nobody else would get it until the next start.
+// Then it closes d.asks.
 func (d *Daemon) takeRequests(ctx context.Context, taken chan<- *job) {
 	working, cancel := context.WithCancel(context.WithoutCancel(ctx)) // ends leaveTime after ctx: what is in hand then is answered
+	defer close(d.asks)
 	defer d.waiting.Wait()
 	defer cancel()
 	defer context.AfterFunc(ctx, func() { time.AfterFunc(leaveTime, cancel) })()
@@ -89,6 +91,8 @@ func (d *Daemon) takeRequest(ctx, working context.Context, r *publish.IncomingRe
 		}
 	case r.Command == publish.Explain:
 		err = d.explain(working, r)
+	case r.Command == publish.Reload:
+		err = d.askReload(working, r)
 	case r.Command == publish.Snapshot:
 		select {
 		case d.sitting <- struct{}{}:
@@ -100,8 +104,8 @@ func (d *Daemon) takeRequest(ctx, working context.Context, r *publish.IncomingRe
 			err = r.AnswerError(working, fmt.Errorf("%d snapshots are waited for already", cap(d.sitting)))
 		}
 	default:
-		err = r.AnswerError(working, fmt.Errorf("want a request of %s, %s, %s or %s, have %q",
-			publish.Classify, publish.HealthCheck, publish.Explain, publish.Snapshot, r.Command))
+		err = r.AnswerError(working, fmt.Errorf("want a request of %s, %s, %s, %s or %s, have %q",
+			publish.Classify, publish.HealthCheck, publish.Explain, publish.Snapshot, publish.Reload, r.Command))
 	}
 	d.answered(r, err)
 }
@@ -115,7 +119,10 @@ func (d *Daemon) explain(ctx context.Context, r *publish.IncomingRequest) error 
 	if err != nil {
 		return r.AnswerError(ctx, err)
 	}
-	return r.AnswerExplain(ctx, s.watcher.ring.Around(r.At, r.Span, maxEntries), s.problem())
+	s.watcher.mu.Lock()
+	ring := s.watcher.ring // another model has another
+	s.watcher.mu.Unlock()
+	return r.AnswerExplain(ctx, ring.Around(r.At, r.Span, maxEntries), s.problem())
 }
 
 // answerSnapshot waits for a picture of a live source.

@@ -311,6 +311,8 @@ func TestConfigSchemaAccepts(t *testing.T) {
 	files := []string{
 		Example(), Default().String(), "", "~\n", "mqtt:\nlog: {}\nmodel: ~\n", "mqtt: {outbox: }\n",
 		"mqtt: {user: 007, password: 12345}\n",
+		"model: {delegate: auto}\n", "model: {delegate: cpu}\n", "model: {delegate: gpu, threads: 4}\n", "model: {delegate: xnnpack-fp16}\n",
+		"model: {delegate: external:/usr/lib/libedgetpu.so.1}\n", "model: {delegate: \"external:/x.so?device=usb&speed=max\"}\n",
 		"mqtt: {broker: 'mqtts://[::1]:8883/', ca: a, cert: b, key: c}\n",
 		"mqtt: {broker: 'wss://broker.example/mqtt?x=1'}\n",
 		"mqtt: {broker: mqtt://broker.local, base: home/door, discovery: \"\", fleet: street}\n",
@@ -348,7 +350,7 @@ func TestConfigSchemaRefuses(t *testing.T) {
 		"[]\n", "7\n", "nmae: pi\n", "mqtt: 7\n", "mqtt: []\n", "mqtt: {brokr: x}\n", "mqtt.broker: x\n",
 		"version: 2\n", "version: ~\n", "name: Pi\n", "name: a b\n", "name: [pi]\n", "name: ~\n", "state_dir: \"\"\n",
 		"name: " + strings.Repeat("a", 65) + "\n", "state_dir: \"a\\nb\"\n", "model: {path: \"\\e[2J\"}\n",
-		"model: {delegate: gpu}\n", "model: {delegate: external:/x.so}\n", "model: {threads: 65}\n", "model: {threads: -1}\n",
+		"model: {delegate: tpu}\n", "model: {delegate: external:x.so}\n", "model: {delegate: 7}\n", "model: {delegate: \"\"}\n", "model: {threads: 65}\n", "model: {threads: -1}\n",
 		"model: {threads: two}\n", "model: {threads: \"2\"}\n", "model: {threads: 1.5}\n",
 		"mqtt: {broker: 192.168.1.2}\n", "mqtt: {broker: 7}\n", "mqtt: {broker: tcp://x}\n", "mqtt: {broker: mqtt://u:p@x}\n", "mqtt: {broker: mqtt://x/path}\n",
 		"mqtt: {broker: mqtt://}\n", "mqtt: {broker: wss://x/mqtt#a}\n", "mqtt: {listen: 1883}\n", "mqtt: {listen: \"127.0.0.1\"}\n",

@@ -27,7 +27,8 @@ type job struct {
 	met     time.Time                // when it was handed out, or came from a camera
 	took    time.Duration            // to be judged
 	event   decide.Event
-	image   []byte // JPEG of it, where snapshots.mqtt says so
+	engine  *Engine // that has judged it
+	image   []byte  // JPEG of it, where snapshots.mqtt says so
 }
 
 var (
@@ -48,7 +49,7 @@ func (d *Daemon) step(j *job) error {
 	frame, view, err := d.decode(j)
 	if err == nil {
 		var r Result
-		r, err = d.engine.ClassifyView(frame, view)
+		r, err = d.classify(frame, view)
 		j.take(r)
 	}
 	if err == nil && d.config.Snapshots.MQTT && j.item != nil {
@@ -67,7 +68,10 @@ func (d *Daemon) step(j *job) error {
 
 // take keeps what the network said. A live source's decisions are made of all scores, by its own goroutine.
 func (j *job) take(r Result) {
-	j.event.Kind, j.event.InferMS = decide.Classified, r.InferMS
+	j.event.Kind, j.event.InferMS, j.engine = decide.Classified, r.InferMS, r.engine
+	if r.engine != nil { // nil after an error
+		j.event.Model = r.engine.Model()
+	}
 	if j.watcher != nil {
 		j.watcher.scores = append(j.watcher.scores[:0], r.Scores...)
 		return
@@ -155,6 +159,10 @@ func (d *Daemon) flow(ctx context.Context) error {
 		return nil
 	})
 	all.Go(func() error {
+		d.reloading(ctx)
+		return nil
+	})
+	all.Go(func() error {
 		d.obey(ctx)
 		return nil
 	})
@@ -197,12 +205,21 @@ func (d *Daemon) landed() { <-d.flights }
 func (d *Daemon) judge(taken <-chan *job, judged chan<- *job, stop context.CancelCauseFunc) error {
 	var fault error
 	var requests uint64 // judged
-	for j := range taken {
+	for {
+		j, more, err := d.nextJob(taken, fault == nil)
+		if err != nil {
+			fault = err
+			stop(err)
+			continue
+		}
+		if !more {
+			return fault
+		}
 		if fault != nil {
 			d.release(j, errStopped)
 			continue
 		}
-		err := d.step(j)
+		err = d.step(j)
 		switch {
 		case err == nil && j.watcher != nil:
 			j.watcher.answer <- nil
@@ -225,7 +242,31 @@ func (d *Daemon) judge(taken <-chan *job, judged chan<- *job, stop context.Cance
 			d.release(j, errStopped)
 		}
 	}
-	return fault
+}
+
+// nextJob waits for a picture, and while there is none takes the network that is to be used from now on.
+func (d *Daemon) nextJob(taken <-chan *job, sound bool) (j *job, more bool, err error) {
+	heirs := d.heirs
+	if !sound {
+		heirs = nil // it would run on a machine that fails
+	}
+	for {
+		select { // else pictures that never end would keep it out
+		case n := <-heirs:
+			if err := d.succeed(n); err != nil {
+				return nil, true, err
+			}
+		default:
+		}
+		select {
+		case n := <-heirs:
+			if err := d.succeed(n); err != nil {
+				return nil, true, err
+			}
+		case j, more = <-taken:
+			return j, more, nil
+		}
+	}
 }
 
 // release gives a picture back that wasn't judged, for that reason.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -68,7 +69,7 @@ func (d *Daemon) openWatcher(s *source) (*watcher, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open source %s: %w", s.config.Name, err)
 	}
-	o, err := newObserver(s.config, d.config.Decide, d.engine, d.limits())
+	o, err := newObserver(s.config, d.config.Decide, d.engine(), d.limits())
 	if err != nil {
 		return nil, err
 	}
@@ -120,6 +121,9 @@ func (d *Daemon) glance(ctx context.Context, w *watcher, taken chan<- *job) erro
 	w.mu.Lock()
 	look, gate, err := w.see(&w.shot, begun)
 	w.mu.Unlock()
+	if gate == decide.Unchanged && w.engine != d.engine() {
+		gate = decide.Decided // another model may see something else
+	}
 	if refused := (*picture.RefusedError)(nil); errors.As(err, &refused) {
 		w.refuse(refused.Reason, begun)
 		return nil
@@ -152,11 +156,20 @@ func (d *Daemon) glance(ctx context.Context, w *watcher, taken chan<- *job) erro
 		}
 		return nil // or all ends
 	}
+	if w.job.event.Kind == decide.Refused { // by the network: another picture may do
+		w.refused.Add(1)
+		w.refusing, w.goodSince = w.job.event.Error, time.Time{}
+		w.live.Complain(w.refusing)
+		return nil
+	}
 	w.judged.Add(1)
 	now := d.now()
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.blind = decide.Decided
+	if err := d.follow(w, now); err != nil {
+		return err
+	}
 	events := w.decide(now)
 	d.steps.mark(now, milliseconds(seen.Sub(begun)+w.job.took+d.now().Sub(now)))
 	d.tell(w, now, events, true)
@@ -171,6 +184,21 @@ func (w *watcher) hand(ctx context.Context, taken chan<- *job) error {
 	case <-ctx.Done():
 		return errStopped
 	}
+}
+
+// follow has a source decide on the labels of the model that has judged its picture, where that is another than before. What is shown of
+// other labels leaves. The caller holds w.mu.
+func (d *Daemon) follow(w *watcher, now time.Time) error {
+	e := w.job.engine
+	if e == w.engine {
+		return nil
+	}
+	if slices.Equal(e.Labels, w.engine.Labels) {
+		w.engine = e
+		return w.decider.SetTemperature(e.Temperature)
+	}
+	d.tell(w, now, w.decider.Quit(now, "the model was replaced"), false)
+	return w.observer.follow(e, d.config.Decide)
 }
 
 // refuse counts a picture that can't be decoded. When all are so the source is opened anew.
@@ -237,6 +265,7 @@ func (d *Daemon) tell(w *watcher, now time.Time, events []decide.Event, pictured
 		if pictured {
 			e.InferMS, e.FrameAge, e.File = w.job.event.InferMS, now.Sub(w.frame.Time), w.frame.File
 		}
+		e.Model = w.engine.Model()
 		w.source.judged(e)
 		d.log.Info(string(e.Kind), said(e)...)
 		if err := d.client.Accept(*e); err != nil {

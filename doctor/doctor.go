@@ -7,9 +7,9 @@
 // network a connection is made and closed again. Messages of a running sightd are not touched, and what it keeps is not opened.
 //
 // It takes no picture from a camera, so that it says whether one is there, not what it shows, and of an address that something
-// accepts connections there. What a recording or a pipeline is made of it asks ffprobe and
+// accepts connections there. A delegate with a driver, which may crash or hang, is tried in a process of its own. What a recording or a pipeline is made of it asks ffprobe and
 // gst-inspect-1.0, for which GStreamer may bring its own list of plugins up to date. It doesn't look at delegates that are
-// not configured, or at the service's unit.
+// not configured, at what sightd remembers of those that failed, or at the service's unit.
 package doctor
 
 import (
@@ -52,6 +52,7 @@ type Options struct {
 	File      string   // the configuration's, as daemon.Load takes it
 	Env       []string // variables that win over it, in the form of os.Environ
 	Libraries string   // names and versions of the libraries that are loaded, to be told
+	Trials    []string // program and arguments that try a delegate with a driver, see daemon.Chooser
 
 	system   *system       // nil: this one
 	patience time.Duration // 0: as below
@@ -76,7 +77,7 @@ func Examine(ctx context.Context, o Options) Report {
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, o.patience, fmt.Errorf("no answer within %v", o.patience))
 	defer cancel()
-	e := &examiner{system: o.system, file: o.file(), libraries: o.Libraries}
+	e := &examiner{system: o.system, file: o.file(), libraries: o.Libraries, trials: o.Trials}
 
 	var loaded daemon.Config
 	var wrong error
@@ -113,6 +114,7 @@ type examiner struct {
 	*system
 	file      string
 	libraries string
+	trials    []string
 	config    *daemon.Config // nil: there is no right one
 }
 

@@ -17,13 +17,17 @@ import (
 )
 
 // model opens the model and has it reproduce its golden inputs, as sightd does when it starts, and holds the rules of decisions
-// against its labels.
-func (e *examiner) model(context.Context) []Finding {
-	c := e.config.Model
-	engine, err := daemon.OpenEngine(daemon.EngineOptions{
-		Model: c.Path, Labels: c.Labels, Top: e.config.Decide.Top,
-		Options: inference.Options{Delegate: inference.Delegate(c.Delegate), Threads: c.Threads},
-	})
+// against its labels. Where a delegate with a driver is configured, XNNPACK is taken, and the delegate is tried apart.
+func (e *examiner) model(ctx context.Context) []Finding {
+	model, err := e.config.Engine()
+	var engine *daemon.Engine
+	if err == nil {
+		plain := model
+		if driven(model.Options.Delegate) {
+			plain.Options.Delegate = inference.XNNPACK
+		}
+		engine, err = daemon.OpenEngine(plain)
+	}
 	if err != nil {
 		hint := "\"sightd model verify\" tells more; an empty model.path takes the built-in model"
 		if errors.Is(err, fs.ErrPermission) {
@@ -45,6 +49,9 @@ func (e *examiner) model(context.Context) []Finding {
 	findings := append([]Finding{f}, e.rules(engine.Labels)...)
 	if err := engine.Close(); err != nil {
 		findings = append(findings, Finding{"model", Fail, err.Error(), ""})
+	}
+	if driven(model.Options.Delegate) {
+		findings = append(findings, e.delegate(ctx, model)...)
 	}
 	return findings
 }

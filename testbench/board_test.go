@@ -20,6 +20,9 @@ type board struct {
 // embedded is the configuration of the embedded broker, on any free port.
 const embedded = `listen: "127.0.0.1:0"`
 
+// fixedModel has the daemon start without finding out which delegate is best: tests of something else have no time for it.
+const fixedModel = "model: {delegate: xnnpack, threads: 2}\n"
+
 // newBoard makes a board that is called "bench". mqtt is what the configuration says of MQTT, in one line of YAML.
 func newBoard(t testing.TB, mqtt string) *board {
 	t.Helper()
@@ -28,7 +31,7 @@ func newBoard(t testing.TB, mqtt string) *board {
 	if err := os.Mkdir(b.inbox, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	text := fmt.Sprintf("version: 1\nname: bench\nmqtt: {%s}\nlog: {format: json}\n"+
+	text := fmt.Sprintf("version: 1\nname: bench\n"+fixedModel+"mqtt: {%s}\nlog: {format: json}\n"+
 		"sources:\n  - {name: inbox, type: folder, path: ./inbox, settle: 200ms}\n", mqtt)
 	if err := os.WriteFile(filepath.Join(dir, "sightd.yaml"), []byte(text), 0o600); err != nil {
 		t.Fatal(err)

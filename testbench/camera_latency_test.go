@@ -148,7 +148,7 @@ func overtax(t *testing.T, pictures int) overtaxed {
 		lines = append(lines, fmt.Sprintf("name: %s, type: url, url: %q, motion: off", name, camera.URL()))
 	}
 	b := liveBoard(t, eager, lines...)
-	b.configure(t, "decide:", "model: {delegate: cpu, threads: 1}\ndecide:")
+	b.configure(t, fixedModel, "model: {delegate: cpu, threads: 1}\n")
 	p, a := b.watch(t)
 	a.well(t, slowNames...)
 	enough := func(share float64) {

@@ -18,7 +18,7 @@ import (
 func newMember(t testing.TB, b *fleetBroker, name string) *board {
 	t.Helper()
 	dir := t.TempDir()
-	text := fmt.Sprintf("version: 1\nname: %s\nmqtt: {broker: %q, user: %s, password: %s, fleet: %s}\nlog: {format: json}\n"+
+	text := fmt.Sprintf("version: 1\nname: %s\n"+fixedModel+"mqtt: {broker: %q, user: %s, password: %s, fleet: %s}\nlog: {format: json}\n"+
 		"sources:\n  - {name: inbox, type: folder, path: ./inbox}\n", name, b.url, name, password(name), street)
 	if err := os.WriteFile(filepath.Join(dir, "sightd.yaml"), []byte(text), 0o600); err != nil {
 		t.Fatal(err)

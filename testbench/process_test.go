@@ -91,7 +91,15 @@ type process struct {
 func start(t testing.TB, dir, name string, args ...string) *process {
 	t.Helper()
 	p := &process{cmd: exec.Command(name, args...)}
-	p.cmd.Dir, p.cmd.Stdout, p.cmd.Stderr = dir, p, p
+	p.cmd.Dir = dir
+	p.begin(t)
+	return p
+}
+
+// begin is start of p.cmd.
+func (p *process) begin(t testing.TB) {
+	t.Helper()
+	p.cmd.Stdout, p.cmd.Stderr = p, p
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -105,10 +113,9 @@ func start(t testing.TB, dir, name string, args ...string) *process {
 		_ = p.cmd.Process.Kill() // fails where it has ended already
 		<-ended
 		if t.Failed() {
-			t.Logf("%s %s said:\n%s", filepath.Base(name), strings.Join(args, " "), p)
+			t.Logf("%s %s said:\n%s", filepath.Base(p.cmd.Path), strings.Join(p.cmd.Args[1:], " "), p)
 		}
 	})
-	return p
 }
 
 // Write takes what the program writes. os/exec has one goroutine for both streams, as they are one Writer.

@@ -19,13 +19,16 @@ import (
 )
 
 const benchAbout = `Measures how fast a model runs on this machine. Invoke is the network alone; the step is all that the daemon does with a picture:
-decode, resize, Invoke, sort the scores. "first" is the first run after the model was opened, "warm-up" is left out of the rest.`
+decode, resize, Invoke, sort the scores. "first" is the first run after the model was opened, "warm-up" is left out of the rest.
+With --all it tries what the daemon would choose from, each delegate and number of threads in a process of its own, which proves and
+times it, and tells which is best; -delegate auto and -threads 0 then stand for all that there may be here. "init" has the proof in it, "off by" is the largest difference from a golden score.`
 
 func benchCommand(ctx context.Context, c *call) error {
 	fs := c.flags("bench", "[flags]", benchAbout)
 	m := addModelFlags(fs)
 	runs := fs.Int("num_runs", 100, "number of runs that are measured")
 	warmups := fs.Int("warmup_runs", 10, "number of runs before them")
+	all := fs.Bool("all", false, "try every delegate and number of threads, and tell which is best")
 	file := fs.String("picture", "", "the picture `FILE` of a step; without it a drawn PNG of 480x480")
 	arguments, err := c.parse(fs)
 	if err != nil {
@@ -33,6 +36,9 @@ func benchCommand(ctx context.Context, c *call) error {
 	}
 	if len(arguments) > 0 {
 		return usageError{fmt.Sprintf("want no arguments, have %q", arguments[0])}
+	}
+	if *all {
+		return benchAll(ctx, c.stdout, m)
 	}
 	if *runs < 1 || *runs > 1_000_000 || *warmups < 0 || *warmups > 1_000_000 {
 		return usageError{"want 1 to 1000000 runs and 0 to 1000000 before them"}

@@ -30,8 +30,12 @@ func doctorCommand(ctx context.Context, c *call) error {
 	if len(arguments) > 0 {
 		return usageError{fmt.Sprintf("want no arguments, have %q", arguments[0])}
 	}
+	trial, err := trials()
+	if err != nil {
+		return err
+	}
 	report := doctor.Examine(ctx, doctor.Options{
-		File: *file, Env: os.Environ(),
+		File: *file, Env: os.Environ(), Trials: trial,
 		Libraries: fmt.Sprintf("TensorFlow Lite %s, OpenCV %s", tflite.Version(), gocv.OpenCVVersion()),
 	})
 	out := bufio.NewWriter(c.stdout)

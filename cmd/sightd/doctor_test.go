@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"sightd/doctor"
+	"sightd/inference/tflite/faulty"
 )
 
 func TestDoctor(t *testing.T) {
@@ -51,6 +52,21 @@ func TestDoctor(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestDoctorDelegate has a delegate configured that ends the process that it runs in.
+func TestDoctorDelegate(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "crash.yaml")
+	text := fmt.Sprintf("state_dir: %s/state\nmqtt: {listen: \"127.0.0.1:0\"}\nsources: [{name: inbox, path: %s/inbox}]\nmodel: {delegate: \"external:%s?do=crash\"}\n",
+		dir, dir, faulty.Build(t))
+	if err := os.WriteFile(path, []byte(text), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	code, stdout, stderr := sightd(t, nil, "doctor", "-c", path)
+	if code != exitOK || !strings.Contains(stdout, "warn  delegate ") || !strings.Contains(stdout, "can't be used: crashed: segmentation fault\n") {
+		t.Errorf("got exit code %d:\n%s%swant a warning of the delegate", code, stdout, stderr)
 	}
 }
 

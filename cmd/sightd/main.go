@@ -33,13 +33,14 @@ var commands = []command{
 	{"explain", "SOURCE [--at 14:03]", "ask the running sightd why a camera's labels came, went or didn't", explainCommand},
 	{"replay", "DIR|VIDEO [-c FILE]", "decide on a recording as on a camera, to try thresholds", replayCommand},
 	{"export", "WEIGHTS -o OUT.tflite", "make a quantized .tflite of GoogLeNet weights", exportCommand},
-	{"model", "info|dump|verify [FILE]", "tell what is in a .tflite, prove that this machine runs it right", modelCommand},
+	{"model", "info|dump|verify|use [FILE]", "tell what is in a .tflite, prove that this machine runs it right, run it", modelCommand},
 	{"config", "init|check|show|schema", "print a commented configuration, check one, show what is in force, print schemas", configCommand},
 	{"mqtt", "test [-c FILE]", "try the broker in stages, and say what is wrong with it", mqttCommand},
 	{"doctor", "[-c FILE] [--json]", "find what could keep sightd from working here", doctorCommand},
-	{"bench", "", "measure how fast a model runs here", benchCommand},
+	{"bench", "[--all]", "measure how fast a model runs here, by each delegate", benchCommand},
 	{"version", "", "print the versions of sightd and its libraries", versionCommand},
-	{"capture-v4l2", "", "", captureCommand}, // sightd starts it; help doesn't tell of it
+	{"capture-v4l2", "", "", captureCommand}, // sightd starts these; help doesn't tell of them
+	{trialName, "", "", trialCommand},
 }
 
 // call is one invocation of a command: its arguments and its streams.

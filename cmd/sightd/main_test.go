@@ -52,7 +52,7 @@ func TestUsage(t *testing.T) {
 		{"classify nothing", []string{"classify"}, exitUsage, "want a picture"},
 		{"classify flag", []string{"classify", "--tpo", "3", "x.jpg"}, exitUsage, "flag provided but not defined: -tpo"},
 		{"classify top", []string{"classify", "--top", "0", "x.jpg"}, exitUsage, "want 1 or more"},
-		{"classify delegate", []string{"classify", "--delegate", "gpu", "x.jpg"}, exitUsage, `want auto, cpu or xnnpack, have "gpu"`},
+		{"classify delegate", []string{"classify", "--delegate", "tpu", "x.jpg"}, exitUsage, `want auto, cpu, xnnpack, xnnpack-fp16, gpu or external:/path.so, have "tpu"`},
 		{"classify model", []string{"classify", "--model", "/none.tflite", "x.jpg"}, exitRefused, "/none.tflite"},
 		{"flags behind arguments", []string{"classify", picture, "--top", "1"}, exitOK, "golf ball"},
 		{"export nothing", []string{"export"}, exitUsage, "want one file of weights, have 0"},

@@ -14,25 +14,27 @@ import (
 
 	"sightd/daemon"
 	"sightd/export/tflitefile"
-	"sightd/inference"
 	"sightd/models"
 )
 
 const modelAbout = `Tells of a .tflite file, of the embedded model where none is named; of its card too, the .json beside it.
   info    what it takes and gives, its labels, how it was made and measured
   dump    every tensor, operator and piece of metadata, a line each
-  verify  runs the card's golden inputs on each delegate and compares the scores: exit status 0 only if all agree`
+  verify  runs the card's golden inputs on each delegate, in a process of its own, and compares the scores: exit status 0 only if all agree
+  use     has the daemon run the file in the place of the configured model, at once where it runs: proven before, without losing a picture.
+          A bad one changes nothing. Without a file the configured model is run again`
 
-func modelCommand(_ context.Context, c *call) error {
-	fs := c.flags("model", "info|dump|verify [FILE]", modelAbout)
-	delegates := fs.String("delegate", "cpu,xnnpack", "the delegates that verify tries")
+func modelCommand(ctx context.Context, c *call) error {
+	fs := c.flags("model", "info|dump|verify|use [FILE]", modelAbout)
+	delegates := fs.String("delegate", "", "the delegates that verify tries, with commas between; without it cpu, xnnpack and, where its libraries are, gpu")
 	threads := fs.Int("threads", 0, "number of threads of verify; 0 is one for each core, at most 4")
+	file := fs.String("c", "", "configuration `FILE` (YAML) of the daemon, for use")
 	arguments, err := c.parse(fs)
 	if err != nil {
 		return err
 	}
 	if len(arguments) < 1 || len(arguments) > 2 {
-		return usageError{"want info, dump or verify, and at most one file"}
+		return usageError{"want info, dump, verify or use, and at most one file"}
 	}
 	path := strings.Join(arguments[1:], "")
 	out := bufio.NewWriter(c.stdout)
@@ -42,9 +44,11 @@ func modelCommand(_ context.Context, c *call) error {
 	case "dump":
 		err = modelDump(out, path)
 	case "verify":
-		err = modelVerify(out, path, strings.Split(*delegates, ","), *threads)
+		err = modelVerify(ctx, out, path, *delegates, *threads)
+	case "use":
+		err = modelUse(ctx, out, *file, path)
 	default:
-		return usageError{fmt.Sprintf("want info, dump or verify, have %q", arguments[0])}
+		return usageError{fmt.Sprintf("want info, dump, verify or use, have %q", arguments[0])}
 	}
 	return errors.Join(err, out.Flush())
 }
@@ -178,31 +182,4 @@ func countOperators(m *tflitefile.Model) string {
 		parts = append(parts, fmt.Sprintf("%d %s", counts[name], name))
 	}
 	return fmt.Sprintf("%d: %s", len(m.Operators), strings.Join(parts, ", "))
-}
-
-// modelVerify proves the model on each delegate. All are tried; the error has those that failed.
-func modelVerify(w io.Writer, path string, delegates []string, threads int) error {
-	_, card, _, err := readModel(path)
-	if err != nil {
-		return err
-	}
-	if card == nil {
-		return fmt.Errorf("verify %s: it has no card beside it, and so no golden inputs: export it again", path)
-	}
-	var failed []error
-	for _, name := range delegates {
-		engine, err := daemon.OpenEngine(daemon.EngineOptions{
-			Model:   path,
-			Options: inference.Options{Delegate: inference.Delegate(name), Threads: threads},
-		})
-		if err != nil {
-			failed = append(failed, fmt.Errorf("delegate %s: %w", name, err))
-			continue
-		}
-		fmt.Fprintf(w, "%-8s right on %d golden inputs (%s)\n", name, engine.Proven, engine.Delegation())
-		if err := engine.Close(); err != nil {
-			failed = append(failed, err)
-		}
-	}
-	return errors.Join(failed...)
 }

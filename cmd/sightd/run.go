@@ -13,7 +13,8 @@ import (
 const runAbout = `Watches folders and cameras. It classifies the pictures that come into a folder, publishes the labels over MQTT and moves each picture to
 done/ or failed/. Of a camera, stream or recording it keeps the newest picture only, and publishes what enters, leaves or changes.
 Without a configuration it watches ./inbox, runs the embedded model and opens a broker of its own on 127.0.0.1:1883.
-Variables such as SIGHTD_MQTT_BROKER override the file. SIGTERM or Ctrl-C stops it cleanly.`
+Variables such as SIGHTD_MQTT_BROKER override the file. SIGTERM or Ctrl-C stops it cleanly, SIGHUP has it read its model again.
+At the first start it finds out which delegate runs the model best; it remembers that in state_dir.`
 
 func runCommand(ctx context.Context, c *call) error {
 	fs := c.flags("run", "[-c FILE] [flags]", runAbout)
@@ -30,10 +31,18 @@ func runCommand(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
+	self, err := trials()
+	if err != nil {
+		return err
+	}
+	ctx, reload, stop := hangups(ctx, hasTerminal)
+	defer stop()
 	return daemon.Run(ctx, config, daemon.Options{
 		Version: version,
 		Log:     newLog(c.stderr, config.Log),
 		Sample:  *sample,
+		Trials:  self,
+		Reload:  reload,
 	})
 }
 

@@ -45,10 +45,16 @@ type Receipt struct {
 	Total   int      `json:"total,omitempty"`    // Total, Taken and Rest are those of inference.Delegation
 	Taken   int      `json:"taken,omitempty"`
 	Rest    []string `json:"rest,omitempty"`
+	Absent  bool     `json:"absent,omitempty"` // it wasn't even tried: files that it needs aren't there, which the Key would tell if they were
 }
 
-// Lost is the Receipt of a candidate that failed, or that wasn't even tried.
+// Lost is the Receipt of a candidate that failed.
 func Lost(c Candidate, reason string) Receipt { return Receipt{Candidate: c, Reason: reason} }
+
+// Absent is the Receipt of a candidate that isn't tried since files are missing that the Key's Libraries stand for.
+func Absent(c Candidate, reason string) Receipt {
+	return Receipt{Candidate: c, Reason: reason, Absent: true}
+}
 
 // plainReceipt is a Receipt without methods.
 type plainReceipt Receipt

@@ -39,6 +39,14 @@ func TestReceiptJSON(t *testing.T) {
 			t.Errorf("worst difference %v: got %+v back, error %v, want NaN", worst, back, err)
 		}
 	}
+	absent := Absent(Candidate{inference.GPU, 1}, "no libLiteRt.so")
+	text, err = json.Marshal(absent)
+	if want := `{"delegate":"gpu","threads":1,"passed":false,"reason":"no libLiteRt.so","proven":0,"absent":true,"worst":0}`; err != nil || string(text) != want {
+		t.Errorf("got  %s, error %v\nwant %s", text, err, want)
+	}
+	if err := json.Unmarshal(text, &back); err != nil || !reflect.DeepEqual(back, absent) {
+		t.Errorf("got %+v back, error %v, want %+v", back, err, absent)
+	}
 	if err := json.Unmarshal([]byte(`{"passed": 1}`), &back); err == nil {
 		t.Error("passed 1: want an error")
 	}

@@ -144,6 +144,8 @@ func (r Receipt) check() error {
 		return fmt.Errorf("passed with reason %q, %v ms, %d runs", r.Reason, r.MS, r.Runs)
 	case r.Passed && r.Worst != r.Worst:
 		return errors.New("passed with scores that are no numbers")
+	case r.Absent:
+		return errors.New("was tried, and says that it wasn't")
 	case !r.Passed && r.Reason == "":
 		return errors.New("neither passed nor a reason")
 	case r.MS < 0 || r.InitMS < 0 || r.FirstMS < 0 || r.Runs < 0 || r.Proven < 0 || r.Total < 0 || r.Taken < inference.Unknown:

@@ -51,6 +51,7 @@ func TestTryFails(t *testing.T) {
 		{"neither", nil, "answered nonsense: neither passed nor a reason"},
 		{"passed without milliseconds", nil, `answered nonsense: passed with reason "", 0 ms, 3 runs`},
 		{"passed with NaN", nil, "answered nonsense: passed with scores that are no numbers"},
+		{"absent", nil, "answered nonsense: was tried, and says that it wasn't"},
 		{"half", nil, "ended with status 1: sightd: no space"},
 		{"flood of answers", nil, "answered nonsense: more than 65536 bytes"},
 		{"family", nil, "ended with status 1: sightd: left a descendant"},

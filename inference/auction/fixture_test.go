@@ -85,6 +85,8 @@ func trial(mode string) error {
 		return say(answer, `{"passed":true,"runs":3,"worst":0}`)
 	case "passed with NaN":
 		return say(answer, `{"passed":true,"runs":3,"ms":1,"worst":null}`)
+	case "absent":
+		return say(answer, `{"reason":"no device","absent":true,"worst":0}`)
 	case "half":
 		return errors.Join(say(answer, `{"passed":`), errors.New("no space"))
 	case "flood of answers":

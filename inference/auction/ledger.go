@@ -14,6 +14,9 @@ const (
 	mostMarks   = 64
 	mostDeaths  = 3         // of a delegate within deathTime in one boot: the last of them marks it
 	deathTime   = time.Hour // see above
+
+	markTime  = 7 * 24 * time.Hour // that a mark holds
+	retryTime = 24 * time.Hour     // until a delegate that failed when it was tried is worth another trial
 )
 
 // Key is what a measurement depends on.
@@ -47,7 +50,7 @@ type Ledger struct {
 // now is time.Now.
 func OpenLedger(path string, now func() time.Time) (l *Ledger, warning string) {
 	l = &Ledger{path: path, now: now}
-	s, err := readState(path)
+	s, err := readState(path, now())
 	if err != nil {
 		return l, fmt.Sprintf("what was measured of delegates before is forgotten: %v", err)
 	}
@@ -67,16 +70,47 @@ func (l *Ledger) Receipts(k Key) []Receipt {
 	return nil
 }
 
-// Keep keeps ranked receipts for the key. Those that were kept first go when there are too many.
+// Stale reports whether what was kept for the key is to be measured anew at this start, since what kept a delegate away may be over, such
+// as a device that wasn't plugged in: one that was tried a day ago, or the one that is requested, whenever that was, and didn't pass. What
+// is Absent still is, or the key is another. Where the clock was set back by more than a day that counts as a day, too.
+func (l *Ledger) Stale(k Key) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, e := range l.state.Entries {
+		if e.Key == k {
+			return e.stale(l.now())
+		}
+	}
+	return false
+}
+
+func (e entry) stale(now time.Time) bool {
+	old := now.Sub(e.At).Abs() > retryTime
+	var failed, passed bool // of the requested one, with any number of threads; no receipt is that of auto
+	for _, r := range e.Receipts {
+		if r.Absent {
+			continue
+		}
+		if !r.Passed && old {
+			return true
+		}
+		if string(r.Delegate) == e.Key.Requested {
+			failed, passed = failed || !r.Passed, passed || r.Passed
+		}
+	}
+	return failed && !passed
+}
+
+// Keep keeps ranked receipts for the key, as measured now. Those that were kept first go when there are too many.
 func (l *Ledger) Keep(k Key, receipts []Receipt) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.state.Entries = slices.DeleteFunc(l.state.Entries, func(e entry) bool { return e.Key == k })
-	l.state.Entries = last(append(l.state.Entries, entry{k, slices.Clone(receipts)}), mostEntries)
+	l.state.Entries = last(append(l.state.Entries, entry{k, l.now().UTC(), slices.Clone(receipts)}), mostEntries)
 	return l.save()
 }
 
-// Mark marks a delegate as bad for the key's model, libraries, board and kernel, whatever was requested.
+// Mark marks a delegate as bad for the key's model, libraries, board and kernel, whatever was requested. A mark holds for a week.
 func (l *Ledger) Mark(k Key, d inference.Delegate, reason string) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -98,7 +132,7 @@ func (l *Ledger) Marked(k Key, d inference.Delegate) (reason string, since time.
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, m := range l.state.Marks {
-		if m.Key == k.marking() && m.Delegate == d {
+		if m.Key == k.marking() && m.Delegate == d && !m.expired(l.now()) {
 			return m.Reason, m.At
 		}
 	}

@@ -280,6 +280,7 @@ func TestLedgerDamaged(t *testing.T) {
 		{"auto", strings.Replace(string(whole), `"delegate": "xnnpack"`, `"delegate": "auto"`, 1), `receipt of delegate "auto"`},
 		{"not ranked", strings.Replace(string(whole), `"passed": true`, `"passed": false`, 1), "aren't ranked"},
 		{"no time", strings.Replace(string(whole), `"ms": 1,`, "", 1), "aren't ranked"},
+		{"passed untried", strings.Replace(string(whole), `"passed": true`, `"absent": true, "passed": true`, 1), "which passed and wasn't tried"},
 		{"no reason", strings.Replace(string(whole), `"reason": "crashed",
       "at"`, `"at"`, 1), "without a reason"},
 		{"huge", string(whole) + strings.Repeat(" ", stateBytes), "want at most"},

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"sightd/inference"
@@ -29,6 +30,7 @@ type state struct {
 
 type entry struct {
 	Key      Key       `json:"key"`
+	At       time.Time `json:"at,omitzero"` // when it was measured; zero in files of before, see readState
 	Receipts []Receipt `json:"receipts"`
 }
 
@@ -39,6 +41,9 @@ type mark struct {
 	Reason   string             `json:"reason"` // not ""
 	At       time.Time          `json:"at"`
 }
+
+// expired reports whether the delegate may be used again. A board without a battery for its clock may start in the past: the mark holds.
+func (m mark) expired(now time.Time) bool { return now.Sub(m.At) > markTime }
 
 // use is a delegate that runs a model.
 type use struct {
@@ -53,8 +58,8 @@ type death struct {
 	At time.Time `json:"at"` // of the next start
 }
 
-// readState reads a file, of which there may be none.
-func readState(path string) (state, error) {
+// readState reads a file, of which there may be none. What doesn't say when it was measured was so when the file was written, now at the latest.
+func readState(path string, now time.Time) (state, error) {
 	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return state{}, nil
@@ -70,6 +75,19 @@ func readState(path string) (state, error) {
 	s, err := parseState(text)
 	if err != nil {
 		return state{}, fmt.Errorf("read %s: %w", path, err)
+	}
+	info, err := f.Stat()
+	if err != nil {
+		return state{}, err
+	}
+	written := info.ModTime()
+	if written.After(now) {
+		written = now
+	}
+	for i := range s.Entries {
+		if e := &s.Entries[i]; e.At.IsZero() {
+			e.At = written.UTC()
+		}
 	}
 	return s, nil
 }
@@ -106,6 +124,9 @@ func (s state) check() error {
 			if _, err := inference.ParseDelegate(string(r.Delegate)); err != nil || r.Delegate == inference.Auto {
 				return fmt.Errorf("receipt of delegate %q, want one that can be used", r.Delegate)
 			}
+			if r.Passed && r.Absent {
+				return fmt.Errorf("receipt of %s, which passed and wasn't tried", r.Candidate)
+			}
 			if r.Passed && !(r.MS > 0) || i > 0 && r.Passed && !e.Receipts[i-1].Passed {
 				return fmt.Errorf("receipts that aren't ranked, at %s", r.Candidate)
 			}
@@ -119,9 +140,11 @@ func (s state) check() error {
 	return nil
 }
 
-// save writes the state. The file is replaced as a whole: a power cut leaves the old one or the new one. The caller holds mu.
+// save writes the state, without marks that have expired. The file is replaced as a whole: a power cut leaves the old one or the new one. The caller holds mu.
 func (l *Ledger) save() error {
 	l.state.Version = stateVersion
+	now := l.now()
+	l.state.Marks = slices.DeleteFunc(l.state.Marks, func(m mark) bool { return m.expired(now) })
 	text, err := json.MarshalIndent(l.state, "", "  ")
 	if err == nil {
 		err = replaceFile(l.path, text)

@@ -15,6 +15,8 @@
 //	after=N           do it from Invoke N+1 on; not for what happens when the delegate is made
 //	file=PATH         do it only while that file exists
 //	slow=MS           each Invoke takes that many milliseconds longer
+//	one_thread=1      Invoke on another thread than the one that made it is an error, as with some GPUs
+//	hang_destroy=1    freeing it never returns; after and file hold for it, too
 //
 // Options that it doesn't know are refused.
 package faulty
@@ -49,7 +51,7 @@ func Build(t testing.TB) string {
 	if err := os.WriteFile(c, source, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	gcc := exec.Command(compiler, "-O2", "-fPIC", "-shared", "-fvisibility=hidden", "-o", library, c, "-lm")
+	gcc := exec.Command(compiler, "-O2", "-fPIC", "-shared", "-fvisibility=hidden", "-o", library, c, "-lm", "-lpthread")
 	if output, err := gcc.CombinedOutput(); err != nil {
 		t.Fatalf("build the faulty delegate with %s: %v\n%s", compiler, err, output)
 	}

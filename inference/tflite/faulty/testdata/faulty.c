@@ -1,6 +1,7 @@
 // An external delegate for TensorFlow Lite that takes the last float SOFTMAX node of the graph, computes it as it should be, and
 // misbehaves on request. Package faulty says what its options mean. It links nothing of TensorFlow Lite: what it needs it is handed.
 #include <math.h>
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -63,7 +64,8 @@ enum { ok = 0, error = 1, float32 = 1, softmax = 25 };
 typedef struct {
 	delegate base;
 	char what[16], file[4096];
-	long after, slow;
+	long after, slow, one_thread, hang_destroy;
+	pthread_t maker;
 	long invokes;
 	float beta;
 } faulty;
@@ -90,6 +92,10 @@ static int kernel_invoke(context* c, node* n) {
 	const tensor *in = &c->tensors[n->inputs->data[0]], *out = &c->tensors[n->outputs->data[0]];
 	struct timespec left = {f->slow / 1000, f->slow % 1000 * 1000000};
 	while (nanosleep(&left, &left)) {}
+	if (f->one_thread && !pthread_equal(pthread_self(), f->maker)) {
+		c->report_error(c, "the faulty delegate must run on the thread that made it");
+		return error;
+	}
 	if (does(f, "crash")) crash();
 	if (does(f, "hang")) hang();
 	if (does(f, "fail")) {
@@ -151,6 +157,8 @@ static bool set(faulty* f, const char* key, const char* value) {
 	if (!strcmp(key, "file")) return *value && snprintf(f->file, sizeof f->file, "%s", value) < (int)sizeof f->file;
 	if (!strcmp(key, "after")) return number(value, &f->after);
 	if (!strcmp(key, "slow")) return number(value, &f->slow);
+	if (!strcmp(key, "one_thread")) return number(value, &f->one_thread);
+	if (!strcmp(key, "hang_destroy")) return number(value, &f->hang_destroy);
 	return false;
 }
 
@@ -170,11 +178,15 @@ __attribute__((visibility("default"))) delegate* tflite_plugin_create_delegate(
 	}
 	if (does(f, "crash_create")) crash();
 	if (does(f, "hang_create")) hang();
+	f->maker = pthread_self();
 	f->base.data = f;
 	f->base.prepare = delegate_prepare;
 	return &f->base;
 }
 
 __attribute__((visibility("default"))) void tflite_plugin_destroy_delegate(delegate* d) {
-	if (d) free(d->data);
+	if (!d) return;
+	faulty* f = d->data;
+	if (f->hang_destroy && due(f)) hang();
+	free(f);
 }

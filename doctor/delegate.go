@@ -1,0 +1,51 @@
+package doctor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"time"
+
+	"sightd/daemon"
+	"sightd/inference"
+	"sightd/inference/auction"
+)
+
+// trialMargin is what is left of the time for everything when a trial is given up: what it has started is killed then.
+const trialMargin = 3 * time.Second
+
+// driven reports whether a delegate has a driver, which may crash or hang: it isn't opened here.
+func driven(d inference.Delegate) bool { return d == inference.GPU || d.IsExternal() }
+
+// delegate has a process of its own try the delegate of o, one with a driver, as sightd does.
+func (e *examiner) delegate(ctx context.Context, o daemon.EngineOptions) []Finding {
+	d := o.Options.Delegate
+	f := Finding{Name: "delegate", Status: Warn, Hint: "sightd falls back to xnnpack, and tries " + string(d) + " again at each start: " +
+		"look at what it needs, or set model.delegate to auto"}
+	if deadline, ok := ctx.Deadline(); ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithDeadlineCause(ctx, deadline.Add(-trialMargin), errors.New("no answer in the time that doctor has; sightd waits longer"))
+		defer cancel()
+	}
+	candidates := auction.Candidates(auction.ReadHardware(os.DirFS(e.sys)), auction.Request{Delegate: d, Threads: o.Options.Threads})
+	o.Options.Threads = candidates[0].Threads // as sightd has it
+	chooser := daemon.Chooser{Argv: e.trials, Log: slog.New(slog.DiscardHandler)}
+	receipts, err := chooser.Try(ctx, o, d)
+	switch {
+	case err != nil:
+		f.Detail = err.Error()
+	case !receipts[0].Passed:
+		f.Detail = fmt.Sprintf("%s can't be used: %s", d, receipts[0].Reason)
+	default:
+		r := receipts[0]
+		took := inference.Delegation{Delegate: d, Total: r.Total, Taken: r.Taken, Rest: r.Rest}
+		f.Status, f.Hint = OK, ""
+		f.Detail = fmt.Sprintf("%s, %s, %.2f ms", took, count(r.Threads, "thread"), r.MS)
+		if r.Proven > 0 {
+			f.Detail += ", right on " + count(r.Proven, "golden input")
+		}
+	}
+	return []Finding{f}
+}
