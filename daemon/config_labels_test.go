@@ -115,9 +115,14 @@ func TestCheck(t *testing.T) {
 }
 
 func TestReadModelOfNoFile(t *testing.T) {
-	for _, path := range []string{"/dev/zero", t.TempDir()} {
-		if _, _, err := ReadModel(path); err == nil || !strings.Contains(err.Error(), "open model "+path+": want a file of at most") {
-			t.Errorf("%s: have error %v, want it refused unread", path, err)
+	huge := filepath.Join(t.TempDir(), "huge.tflite")
+	touch(t, huge)
+	if err := os.Truncate(huge, maxModelBytes+1); err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]string{"/dev/zero": "want a regular file", t.TempDir(): "is a directory", huge: "want at most"} {
+		if _, _, err := ReadModel(path); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: have error %v, want %q", path, err, want)
 		}
 	}
 }

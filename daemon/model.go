@@ -31,8 +31,10 @@ func ReadModel(path string) ([]byte, *models.Card, error) {
 	if path == "" {
 		return models.Default()
 	}
-	if info, err := os.Stat(path); err == nil && (!info.Mode().IsRegular() || info.Size() > maxModelBytes) {
-		return nil, nil, fmt.Errorf("open model %s: want a file of at most %d bytes, have %s of %d", path, maxModelBytes, info.Mode().Type(), info.Size())
+	if info, err := os.Stat(path); err == nil && !info.IsDir() && !info.Mode().IsRegular() {
+		return nil, nil, fmt.Errorf("open model %s: want a regular file", path) // a device or a FIFO may never end
+	} else if err == nil && info.Size() > maxModelBytes {
+		return nil, nil, fmt.Errorf("open model %s: want at most %d bytes, have %d", path, maxModelBytes, info.Size())
 	}
 	data, err := os.ReadFile(path)
 	if err != nil {
