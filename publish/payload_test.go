@@ -129,8 +129,7 @@ func TestEventPayload(t *testing.T) {
 // An event names the model that judged it, whatever is in use when it is sent.
 func TestEventNamesItsModel(t *testing.T) {
 	noLeak(t)
-	b := open(t, listen(t), new(allowAll))
-	broker := mqttURL(b.Addr())
+	broker := mosquittoWith(t, "LISTENER\nallow_anonymous true\n").url()
 	in, ask, ctx := subscribe(t, broker, testBase+"/#"), asker(t, broker), deadline(t)
 	c := start(t, taking(broker, 4, nil))
 	listening(t, c)

@@ -24,6 +24,9 @@ func pictureFilesBelow(t testing.TB, dir string) (found []string) {
 		if err != nil || !d.Type().IsRegular() {
 			return err
 		}
+		if strings.HasSuffix(path, ".xnnpack") {
+			return nil // megabytes of a model's weights have the first bytes of a picture by chance
+		}
 		data, err := os.ReadFile(path)
 		if holdsPicture(data) {
 			found = append(found, path)

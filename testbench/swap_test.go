@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -166,6 +167,9 @@ func TestModelRefused(t *testing.T) {
 // TestHangUp runs the daemon on a terminal: SIGHUP has it read its model again, and ends it when the terminal is gone.
 func TestHangUp(t *testing.T) {
 	t.Parallel()
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP) // else, where this test runs under nohup, the daemon would inherit that SIGHUP is ignored
+	t.Cleanup(func() { signal.Stop(hangups) })
 	master, slave := terminal(t)
 	b := newBoard(t, embedded)
 	p := &process{cmd: exec.Command(sightd(t), "run", "-c", "sightd.yaml")}
