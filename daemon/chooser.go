@@ -50,7 +50,7 @@ func (c *Chooser) Choose(ctx context.Context, o EngineOptions, m *loadedModel) (
 		requested = inference.Auto
 	}
 	choice := Choice{Requested: requested}
-	fixed := requested != inference.Auto && plain(requested) && o.Options.Threads > 0
+	fixed := requested != inference.Auto && !requested.HasDriver() && o.Options.Threads > 0
 	if fixed || c.Argv == nil {
 		choice.Key.Model = m.sum
 		choice.Order = untried(requested, o.Options.Threads)
@@ -66,19 +66,17 @@ func (c *Chooser) Choose(ctx context.Context, o EngineOptions, m *loadedModel) (
 	}
 	choice.Key = key
 	ranked := c.remembered(key)
-	switch {
-	case ranked == nil:
-		ranked, err = c.hold(ctx, o, requested, m)
-	case c.Ledger.Stale(key):
-		ranked, err = c.retry(ctx, o, requested, m, ranked)
-	default:
-		choice.take(ranked, c.marked)
-		return choice, nil
+	if ranked == nil || c.Ledger.Stale(key) {
+		if ranked == nil {
+			ranked, err = c.hold(ctx, o, requested, m)
+		} else {
+			ranked, err = c.retry(ctx, o, requested, m, ranked)
+		}
+		if err != nil {
+			return choice, err
+		}
+		c.remember(key, ranked)
 	}
-	if err != nil {
-		return choice, err
-	}
-	c.remember(key, ranked)
 	choice.take(ranked, c.marked)
 	return choice, nil
 }
@@ -185,9 +183,7 @@ func (c *Chooser) hold(ctx context.Context, o EngineOptions, requested inference
 		return nil, fmt.Errorf("choose what runs model %s: %w", modelName(o.Model), err)
 	}
 	ranked := auction.Rank(requested, receipts)
-	for _, r := range ranked {
-		c.Log.Info("tried", "delegate", r.Delegate, "threads", r.Threads, "passed", r.Passed, "ms", r.MS, "why", r.Reason)
-	}
+	c.report("tried", ranked)
 	c.Log.Info("tried all", "took", time.Since(begun).Round(time.Millisecond))
 	return ranked, nil
 }
@@ -209,10 +205,15 @@ func (c *Chooser) retry(
 	if err != nil {
 		return nil, fmt.Errorf("choose what runs model %s: %w", modelName(o.Model), err)
 	}
-	for _, r := range receipts {
-		c.Log.Info("tried again", "delegate", r.Delegate, "threads", r.Threads, "passed", r.Passed, "ms", r.MS, "why", r.Reason)
-	}
+	c.report("tried again", receipts)
 	return auction.Rank(requested, append(passed, receipts...)), nil
+}
+
+// report logs how candidates did.
+func (c *Chooser) report(message string, receipts []auction.Receipt) {
+	for _, r := range receipts {
+		c.Log.Info(message, "delegate", r.Delegate, "threads", r.Threads, "passed", r.Passed, "ms", r.MS, "why", r.Reason)
+	}
 }
 
 // try tries the candidates. The error is that of ctx.

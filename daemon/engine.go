@@ -32,7 +32,7 @@ type EngineOptions struct {
 	Reference bool
 
 	// Limit is how long a delegate with a driver, one that isn't TensorFlow Lite's own, may take for a picture, or to be freed; to come
-	// up it has openLimit at least. What takes longer is an error that wraps errHung, and nothing that it has is freed. 0 waits for ever.
+	// up it has openLimit at least. What takes longer is an error that wraps errHung; what it has is freed if it comes back. 0 waits for ever.
 	Limit time.Duration
 
 	opens  time.Duration   // in the place of openLimit; 0: that
@@ -123,7 +123,7 @@ func OpenEngine(o EngineOptions) (*Engine, error) {
 
 // openGuarded opens a model's file, with a delegate that needs a driver under guard, which then has openLimit at least for each call.
 func openGuarded(data []byte, o EngineOptions) (inference.Classifier, *guarded, error) {
-	if plain(o.Options.Delegate) {
+	if !o.Options.Delegate.HasDriver() {
 		run, err := openClassifier(data, o.Options)
 		return run, nil, err
 	}
@@ -149,9 +149,6 @@ func openClassifier(data []byte, o inference.Options) (inference.Classifier, err
 	}
 	return litert.OpenBytes(data, o, dir)
 }
-
-// plain reports whether a delegate is TensorFlow Lite's own, which needs no driver.
-func plain(d inference.Delegate) bool { return d != inference.GPU && !d.IsExternal() }
 
 // Classify is ClassifyView of the whole picture.
 func (e *Engine) Classify(f camera.Frame, resize preprocess.Resize) (Result, error) {
@@ -212,7 +209,7 @@ func (e *Engine) Threads() int { return e.run.Threads() }
 // Spec describes the model's tensors.
 func (e *Engine) Spec() inference.Spec { return e.run.Spec() }
 
-// Close frees the model and the preprocessing. A delegate that hangs is left as it is, with the model's memory that it uses.
+// Close frees the model and the preprocessing. A delegate that hangs keeps the model's memory, which it uses, until it comes back.
 func (e *Engine) Close() error {
 	err := e.run.Close()
 	for _, t := range e.transforms {

@@ -27,8 +27,8 @@ const (
 )
 
 // guarded is a Classifier whose delegate isn't trusted: one thread opens, runs and closes it, as some drivers ask for, and each of that
-// has a limit. What comes late is freed when it does come, and an error wraps errHung
-// or, where all ends, errAbandoned. One goroutine at a time uses it.
+// has a limit. What comes late is freed when it does come, and the error wraps errHung or, where all ends, errAbandoned. One goroutine at a
+// time uses it.
 type guarded struct {
 	inference.Classifier // that the thread has opened; what it is may be asked anywhere
 
@@ -52,7 +52,10 @@ const (
 
 // guard opens a Classifier. When ends is closed, calls have endLimit at most; nil: that doesn't happen.
 func guard(limit time.Duration, ends <-chan struct{}, open func() (inference.Classifier, error)) (*guarded, error) {
-	g := &guarded{limit: limit, ends: ends, timer: time.NewTimer(time.Hour), calls: make(chan call), done: make(chan error, 1), left: make(chan struct{})}
+	g := &guarded{
+		limit: limit, ends: ends, timer: time.NewTimer(time.Hour),
+		calls: make(chan call), done: make(chan error, 1), left: make(chan struct{}),
+	}
 	g.timer.Stop()
 	go g.work(open)
 	if err := g.wait("open"); err != nil {
@@ -129,7 +132,7 @@ func (g *guarded) Invoke() error {
 	return g.wait("invoke")
 }
 
-// Close frees everything. What hangs is left as it is: it still uses the model's memory.
+// Close frees everything. What hangs isn't touched, for it still uses the model's memory: the thread frees it when it comes back.
 func (g *guarded) Close() error {
 	if g.gone {
 		return nil

@@ -94,7 +94,7 @@ func (d *Daemon) openNext(n *network) (*network, error) {
 		d.chooser.enter(n.choice.Key, r.Delegate)
 		engine, err := OpenEngine(o)
 		if err == nil {
-			if next.engine = engine; plain(r.Delegate) {
+			if next.engine = engine; !r.Delegate.HasDriver() {
 				next.options.loaded = nil
 			}
 			return &next, nil
@@ -117,7 +117,7 @@ func (d *Daemon) openNext(n *network) (*network, error) {
 
 // noteUse notes which delegate runs the model now, so that one that takes the process with it is known for that.
 func (d *Daemon) noteUse() {
-	if n := d.network.Load(); n != nil && !plain(n.engine.Delegation().Delegate) {
+	if n := d.network.Load(); n != nil && n.engine.Delegation().Delegate.HasDriver() {
 		d.chooser.enter(n.choice.Key, n.engine.Delegation().Delegate)
 	} else {
 		d.chooser.leave()

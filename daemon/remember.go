@@ -56,7 +56,7 @@ func (c *Chooser) mark(key auction.Key, d inference.Delegate, why error) {
 
 // enter notes that a delegate with a driver is about to run the model, so that a process that dies of it is known for that.
 func (c *Chooser) enter(key auction.Key, d inference.Delegate) {
-	if c.Ledger == nil || plain(d) {
+	if c.Ledger == nil || !d.HasDriver() {
 		return
 	}
 	if err := c.Ledger.Enter(key, d, auction.BootID()); err != nil {

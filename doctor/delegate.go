@@ -16,9 +16,6 @@ import (
 // trialMargin is what is left of the time for everything when a trial is given up: what it has started is killed then.
 const trialMargin = 3 * time.Second
 
-// driven reports whether a delegate has a driver, which may crash or hang: it isn't opened here.
-func driven(d inference.Delegate) bool { return d == inference.GPU || d.IsExternal() }
-
 // delegate has a process of its own try the delegate of o, one with a driver, as sightd does.
 func (e *examiner) delegate(ctx context.Context, o daemon.EngineOptions) []Finding {
 	d := o.Options.Delegate

@@ -23,7 +23,7 @@ func (e *examiner) model(ctx context.Context) []Finding {
 	var engine *daemon.Engine
 	if err == nil {
 		plain := model
-		if driven(model.Options.Delegate) {
+		if model.Options.Delegate.HasDriver() {
 			plain.Options.Delegate = inference.XNNPACK
 		}
 		engine, err = daemon.OpenEngine(plain)
@@ -50,7 +50,7 @@ func (e *examiner) model(ctx context.Context) []Finding {
 	if err := engine.Close(); err != nil {
 		findings = append(findings, Finding{"model", Fail, err.Error(), ""})
 	}
-	if driven(model.Options.Delegate) {
+	if model.Options.Delegate.HasDriver() {
 		findings = append(findings, e.delegate(ctx, model)...)
 	}
 	return findings

@@ -51,6 +51,9 @@ func ParseDelegate(text string) (Delegate, error) {
 // IsExternal reports whether the delegate is a shared library of its own.
 func (d Delegate) IsExternal() bool { return strings.HasPrefix(string(d), External) }
 
+// HasDriver reports whether the delegate needs what isn't TensorFlow Lite's own, and may crash or hang: a GPU's driver, or a shared library.
+func (d Delegate) HasDriver() bool { return d == GPU || d.IsExternal() }
+
 // Library gives the path of an external delegate's shared library, and its options in the order in which they are written. A path
 // that isn't absolute, an option without a name, and one that isn't escaped as in a URL are errors.
 func (d Delegate) Library() (path string, options []ExternalOption, err error) {

@@ -29,6 +29,9 @@ func TestParseDelegate(t *testing.T) {
 		{text: "external:/a.so?" + strings.Repeat("a=1&", 257), want: "want at most 256 options, have 257"},
 	} {
 		d, err := ParseDelegate(test.text)
+		if driver := test.path != "" || test.text == "gpu"; err == nil && d.HasDriver() != driver {
+			t.Errorf("%q has a driver: have %t, want %t", test.text, d.HasDriver(), driver)
+		}
 		if test.want != "" {
 			if err == nil || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("%q: have error %v, want %q", test.text, err, test.want)

@@ -23,7 +23,7 @@ type Candidate struct {
 // String is such as "xnnpack with 2 threads".
 func (c Candidate) String() string {
 	switch {
-	case c.Delegate == inference.GPU || c.Delegate.IsExternal():
+	case c.Delegate.HasDriver():
 		return string(c.Delegate)
 	case c.Threads == 1:
 		return fmt.Sprintf("%s with 1 thread", c.Delegate)

@@ -104,7 +104,7 @@ func Candidates(h Hardware, r Request) []Candidate {
 	case d == inference.XNNPACKFP16:
 		add(d, counts...)
 		add(inference.XNNPACK, counts...)
-	case d == inference.GPU || d.IsExternal():
+	case d.HasDriver():
 		add(d, one)
 		add(inference.XNNPACK, counts...)
 	case d == inference.XNNPACK:

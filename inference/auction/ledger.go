@@ -142,7 +142,7 @@ func (l *Ledger) Marked(k Key, d inference.Delegate) (reason string, since time.
 // Enter notes that the delegate is about to run the model, until Leave. One of TensorFlow Lite's own is as good as none: that is Leave.
 // boot is BootID.
 func (l *Ledger) Enter(k Key, d inference.Delegate, boot string) error {
-	if d != inference.GPU && !d.IsExternal() {
+	if !d.HasDriver() {
 		return l.Leave()
 	}
 	l.mu.Lock()

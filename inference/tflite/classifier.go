@@ -8,7 +8,6 @@ package tflite
 import (
 	"errors"
 	"fmt"
-	"math"
 	"os"
 	"runtime"
 	"strconv"
@@ -131,33 +130,7 @@ func (c *Classifier) Invoke() error {
 
 // Output writes output i of the last Invoke to dst as real values: (q - zero point) * scale where it is quantized. dst must have
 // exactly that output's number of elements. It allocates nothing, and refuses values that are no numbers.
-func (c *Classifier) Output(i int, dst []float32) error {
-	if i < 0 || i >= len(c.outputs) {
-		return fmt.Errorf("read output %d: the model has %d", i, len(c.outputs))
-	}
-	spec, memory := &c.spec.Outputs[i], c.outputs[i]
-	if len(dst) != spec.NumElements() {
-		return fmt.Errorf("read output %d: want room for %d values, have %d", i, spec.NumElements(), len(dst))
-	}
-	switch spec.Type {
-	case inference.Float32:
-		copy(dst, asFloats(memory))
-	case inference.Int8:
-		for j, q := range memory {
-			dst[j] = float32(int(int8(q))-spec.ZeroPoint) * spec.Scale
-		}
-	case inference.UInt8:
-		for j, q := range memory {
-			dst[j] = float32(int(q)-spec.ZeroPoint) * spec.Scale
-		}
-	}
-	for j, v := range dst {
-		if math.IsNaN(float64(v)) || math.IsInf(float64(v), 0) {
-			return fmt.Errorf("read output %d: value %d is %g: %w", i, j, v, inference.ErrNotANumber)
-		}
-	}
-	return nil
-}
+func (c *Classifier) Output(i int, dst []float32) error { return c.spec.ReadOutput(i, c.outputs, dst) }
 
 // Floats gives output i of the last Invoke, which must be of type FLOAT32, where it lies: memory of C, which the next Invoke
 // overwrites, and which must not be used after Close. Values may be no numbers.
