@@ -61,6 +61,8 @@ type Folder struct {
 	loop    sync.WaitGroup
 	drains  sync.WaitGroup // what receives errors of watchers
 
+	works works // what the file system was asked for
+
 	mu       sync.Mutex
 	entries  map[string]*entry // by name relative to the folder
 	ready    queue             // settled entries, oldest file first

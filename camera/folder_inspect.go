@@ -33,6 +33,8 @@ func (f *Folder) takeReady() *entry {
 
 // inspect looks into a settled file. It returns nil if there is nothing to hand out.
 func (f *Folder) inspect(e *entry) *Item {
+	f.works.begin(e, f.clock.mono())
+	defer f.works.end(e)
 	defer f.tell()
 	file, id, err := f.open(e.name)
 	if err != nil {
@@ -52,7 +54,7 @@ func (f *Folder) inspect(e *entry) *Item {
 	if refused != nil && f.waits(e, file, refused) {
 		return nil
 	}
-	content, err := contentHash(file)
+	content, err := contentHash(&steady{file, func() { f.works.begin(e, f.clock.mono()) }})
 	if err != nil {
 		f.failed(e, err)
 		return nil
@@ -205,7 +207,7 @@ func openForWriting(file *os.File) (open, known bool) {
 	return false, true
 }
 
-func contentHash(file *os.File) (sum contentSum, err error) {
+func contentHash(file io.ReadSeeker) (sum contentSum, err error) {
 	if _, err := file.Seek(0, io.SeekStart); err != nil {
 		return sum, err
 	}

@@ -13,6 +13,8 @@ import (
 
 // step does what is due at now, and returns when it is to be called again at the latest. The loop is its only caller.
 func (f *Folder) step(now time.Duration) time.Duration {
+	f.works.begin(f, f.clock.mono())
+	defer f.works.end(f)
 	defer f.tell()
 	f.mu.Lock()
 	scan := now >= f.scanAt
@@ -21,6 +23,7 @@ func (f *Folder) step(now time.Duration) time.Duration {
 		f.scan(now)
 	}
 	for e := f.takeDue(now); e != nil; e = f.takeDue(now) {
+		f.works.begin(f, f.clock.mono())
 		if e.finish != nil {
 			// It was logged when it failed first; from then on it is only tried again.
 			_ = f.carryOut(e)
@@ -240,6 +243,7 @@ func (f *Folder) scanDir(rel string, now time.Duration, found *findings) (below 
 	for {
 		list, err := dir.ReadDir(1024)
 		for _, d := range list {
+			f.works.begin(f, f.clock.mono()) // a large folder takes its time
 			if name := path.Join(rel, d.Name()); d.IsDir() && f.descends(name) {
 				below = append(below, name)
 			} else if PictureName(d.Name()) && !f.leftAlone(name) && !f.known(name, d.Type()) {

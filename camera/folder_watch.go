@@ -41,6 +41,8 @@ func (f *Folder) run() {
 // event takes in what happened to one name. fsnotify has no event for a file that a writer closes: all that an event does
 // is to have the file looked at, or the folder read.
 func (f *Folder) event(event fsnotify.Event, now time.Duration) {
+	f.works.begin(f, now)
+	defer f.works.end(f)
 	name, below := strings.CutPrefix(event.Name, f.path+"/")
 	removed := event.Has(fsnotify.Remove | fsnotify.Rename)
 	switch {
@@ -163,8 +165,9 @@ func (f *Folder) present() bool {
 		f.dropWatches()
 	}
 	if was != f.root {
+		volume := volumeOf(f.path, st.Ino) // without mu: a file system may hang
 		f.mu.Lock()
-		f.volume = volumeOf(f.path, st.Ino)
+		f.volume = volume
 		f.mu.Unlock()
 	}
 	return true
