@@ -16,6 +16,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// procHint is advice where the kernel's own files are hidden.
+const procHint = "see that /proc and /sys are mounted and shown here: in a container, or with a unit's ProcSubset= and ProtectProc=, they may not be"
+
 // user tells who looks: what may be read and written depends on that.
 func (e *examiner) user(context.Context) []Finding {
 	name := "uid " + strconv.Itoa(os.Geteuid())
@@ -81,7 +84,7 @@ func (e *examiner) memory(context.Context) []Finding {
 	if err != nil {
 		detail = err.Error()
 	}
-	return []Finding{{"memory", Warn, detail, ""}}
+	return []Finding{{"memory", Warn, detail, procHint}}
 }
 
 // descriptorsNeeded is what sightd may open at a time: libraries and files, each folder's watcher and files, the broker's clients.
@@ -117,7 +120,7 @@ func (e *examiner) descriptors(context.Context) []Finding {
 	if err != nil {
 		detail = err.Error()
 	}
-	return []Finding{{"descriptors", Warn, detail, ""}}
+	return []Finding{{"descriptors", Warn, detail, procHint}}
 }
 
 // firstDay is before every day on which this version can run.
@@ -149,6 +152,10 @@ func (e *examiner) clock(context.Context) []Finding {
 	default:
 		f.Detail += ", synchronized"
 	}
+	clocks, err := filepath.Glob(filepath.Join(e.sys, "class/rtc/rtc*"))
+	if _, board := os.Stat(filepath.Join(e.sys, "firmware/devicetree/base")); err == nil && len(clocks) == 0 && board == nil {
+		f.Detail += "; the board has no clock of its own: after a start the time is wrong until a time server has told it"
+	}
 	return []Finding{f}
 }
 
@@ -156,30 +163,54 @@ func usesTLS(broker string) bool {
 	return strings.HasPrefix(broker, "mqtts:") || strings.HasPrefix(broker, "wss:")
 }
 
-// hot is the temperature in °C from which a Raspberry Pi slows itself down.
+// hot is the temperature in °C from which a board slows itself down that doesn't tell the kernel, as a Raspberry Pi.
 const hot = 80
 
-// temperature is that of the hottest zone; no finding where the kernel knows none.
+// temperature is that of the zone that is nearest to where it slows the board down; no finding where the kernel knows none.
 func (e *examiner) temperature(context.Context) []Finding {
-	zones, err := filepath.Glob(filepath.Join(e.sys, "class/thermal/thermal_zone*/temp"))
+	zones, err := filepath.Glob(filepath.Join(e.sys, "class/thermal/thermal_zone*"))
 	if err != nil {
 		return nil // only a bad pattern
 	}
-	hottest, known := 0.0, false
+	var celsius, limit float64
+	known := false
 	for _, zone := range zones {
-		milli, err := number(zone) // a zone that is switched off can't be read
-		if celsius := float64(milli) / 1000; err == nil && celsius > -50 && celsius < 200 && (!known || celsius > hottest) {
-			hottest, known = celsius, true
+		milli, err := number(filepath.Join(zone, "temp")) // a zone that is switched off can't be read
+		now, top := float64(milli)/1000, slowsAt(zone)
+		if err == nil && now > -50 && now < 200 && (!known || now-top > celsius-limit) {
+			celsius, limit, known = now, top, true
 		}
 	}
 	if !known {
 		return nil
 	}
-	f := Finding{Name: "temperature", Status: OK, Detail: fmt.Sprintf("%.0f °C", hottest)}
-	if hottest >= hot {
-		f.Status, f.Hint = Warn, fmt.Sprintf("from about %d °C on the board slows itself down: give it a heat sink, a fan, or air", hot)
+	f := Finding{Name: "temperature", Status: OK, Detail: fmt.Sprintf("%.0f °C", celsius)}
+	if celsius >= limit {
+		f.Status, f.Hint = Warn, fmt.Sprintf("from about %.0f °C on the board slows itself down: give it a heat sink, a fan, or air", limit)
 	}
 	return []Finding{f}
+}
+
+// slowsAt is the lowest temperature at which a zone slows the board down.
+func slowsAt(zone string) float64 {
+	limit := float64(hot)
+	kinds, err := filepath.Glob(filepath.Join(zone, "trip_point_*_type"))
+	if err != nil {
+		return limit // only a bad pattern
+	}
+	found := false
+	for _, file := range kinds {
+		kind, err := read(file)
+		milli, errTemp := number(strings.TrimSuffix(file, "_type") + "_temp")
+		celsius := float64(milli) / 1000
+		if err != nil || errTemp != nil || kind != "passive" || celsius < 40 || celsius > 120 {
+			continue
+		}
+		if !found || celsius < limit {
+			limit, found = celsius, true
+		}
+	}
+	return limit
 }
 
 // The bits of the Raspberry Pi's firmware: what is so now. 16 bits higher: what was so since the start.
@@ -198,11 +229,12 @@ func (e *examiner) power(context.Context) []Finding {
 	}
 	text, err := read(files[0])
 	if err != nil {
-		return []Finding{{"power", Warn, err.Error(), ""}}
+		return []Finding{{"power", Warn, err.Error(), asUser}}
 	}
 	bits, err := strconv.ParseUint(strings.TrimPrefix(text, "0x"), 16, 32)
 	if err != nil {
-		return []Finding{{"power", Warn, fmt.Sprintf("the firmware's answer: want a hexadecimal number, have %q", text), ""}}
+		return []Finding{{"power", Warn, fmt.Sprintf("the firmware's answer: want a hexadecimal number, have %q", text),
+			"\"vcgencmd get_throttled\" tells the same"}}
 	}
 	now, before := bits&0xf, bits>>16&0xf
 	f := Finding{Name: "power", Status: OK, Detail: "enough power, not slowed down since the start"}

@@ -29,7 +29,16 @@ func (e *examiner) broker(ctx context.Context) []Finding {
 	if embedded {
 		return e.embedded(ctx, options)
 	}
-	return tryBroker(ctx, options, e.config.MQTT)
+	return append(e.password(options), tryBroker(ctx, options, e.config.MQTT)...)
+}
+
+// password warns where the service has one that whoever looks hasn't.
+func (e *examiner) password(options publish.Options) []Finding {
+	if options.User == "" || options.Password != "" || e.unit == nil || e.getenv("CREDENTIALS_DIRECTORY") != "" {
+		return nil
+	}
+	return []Finding{{"broker password", Warn, "mqtt.user is set, and no password is known here; " + e.unit["Id"] + " may have it as systemd's credential mqtt",
+		"as root, doctor finds it while the service runs: sudo sightd doctor; or set mqtt.password_file"}}
 }
 
 // tryBroker has a finding for each stage of publish.Check that was tried.

@@ -19,10 +19,14 @@ import (
 func (e *examiner) live(ctx context.Context, i int) []Finding {
 	c := e.config.Sources[i]
 	name := "source " + c.Name
-	findings := programs(name, c)
+	findings := e.programs(name, c)
 	switch c.Type {
 	case daemon.TypeV4L2:
 		findings = append(findings, e.device(ctx, name, i))
+	case daemon.TypeRPiCam:
+		if findings[0].Status == OK {
+			findings = append(findings, e.csiCamera(ctx, name, i))
+		}
 	case daemon.TypeReplay:
 		findings = append(findings, recording(ctx, name, c.Path, fmt.Sprintf("set sources[%d].path to a folder of pictures or a video", i), true))
 	case daemon.TypeGStreamer:
@@ -34,7 +38,7 @@ func (e *examiner) live(ctx context.Context, i int) []Finding {
 }
 
 // programs has a finding for each that the source runs.
-func programs(name string, c daemon.SourceConfig) []Finding {
+func (e *examiner) programs(name string, c daemon.SourceConfig) []Finding {
 	var findings []Finding
 	for _, program := range (capture.Options{Kind: capture.Kind(c.Type), URL: c.URL, Path: c.Path}).Programs() {
 		f := Finding{Name: name + " program", Status: OK}
@@ -44,10 +48,7 @@ func programs(name string, c daemon.SourceConfig) []Finding {
 			f.Detail = path
 		case errors.Is(err, exec.ErrNotFound):
 			f.Status, f.Detail = Fail, program+" is not installed: without it there are no pictures"
-			f.Hint = "sudo apt install " + capture.Package(program)
-			if c.Type == daemon.TypeRPiCam {
-				f.Hint += ", on Raspberry Pi OS; it is libcamera-apps on older ones"
-			}
+			f.Hint = e.distribution().install(program, capture.Package(program))
 		default:
 			f.Status, f.Detail, f.Hint = Fail, err.Error(), asUser
 		}
@@ -78,6 +79,9 @@ func (e *examiner) device(ctx context.Context, name string, i int) Finding {
 	case a := <-asked:
 		if a.err != nil {
 			f.Detail = a.err.Error()
+			if e.container() {
+				f.Hint = "the container must have been given it: docker run --device " + c.Device + " --group-add video"
+			}
 			return f
 		}
 		return e.camera(f, i, a.device)
@@ -93,12 +97,15 @@ func (e *examiner) camera(f Finding, i int, d v4l2.Device) Finding {
 	c := e.config.Sources[i]
 	called := fmt.Sprintf("%s (%s)", d.Path, d.Name())
 	running, pid := e.running()
+	forbidden, allow := e.deviceTrouble(d.Path)
 	format := slices.IndexFunc(d.Formats, func(f v4l2.Format) bool {
 		return f.Readable && strings.EqualFold(strings.TrimSpace(f.FourCC), strings.TrimSpace(c.FourCC))
 	})
 	switch other := e.sameDevice(i); {
 	case other != "":
 		f.Detail, f.Hint = called+" is the device of source "+other+", by another name: a camera has one reader", "remove one of the two sources"
+	case forbidden != "":
+		f.Detail, f.Hint = called+": "+forbidden, allow
 	case d.What != "":
 		f.Detail = called + ": want a camera, it is " + d.What
 	case d.Problem != "":

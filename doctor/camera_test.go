@@ -47,9 +47,9 @@ func TestPrograms(t *testing.T) {
 		programs     []string
 		want         []string
 	}{
-		{"rpicam", "{name: a, type: rpicam}", []string{"rpicam-vid"}, []string{"ok source a program: rpicam-vid"}},
-		{"old rpicam", "{name: a, type: rpicam}", []string{"libcamera-vid"}, []string{"ok source a program: libcamera-vid"}},
-		{"no rpicam", "{name: a, type: rpicam}", nil, []string{"fail source a program: rpicam-vid is not installed -> sudo apt install rpicam-apps, on Raspberry Pi OS"}},
+		{"rpicam", "{name: a, type: rpicam}", []string{"rpicam-vid"}, []string{"ok source a program: rpicam-vid", "ok source a: libcamera finds 0: imx708 (4608x2592)"}},
+		{"old rpicam", "{name: a, type: rpicam}", []string{"libcamera-vid"}, []string{"ok source a program: libcamera-vid", "ok source a: libcamera finds 0: imx708"}},
+		{"no rpicam", "{name: a, type: rpicam}", nil, []string{"fail source a program: rpicam-vid is not installed -> Raspberry Pi OS has it (sudo apt install rpicam-apps-lite)"}},
 		{"GStreamer", "{name: a, type: gstreamer, pipeline: videotestsrc}", []string{"gst-launch-1.0"}, []string{"ok source a program: gst-launch-1.0"}},
 		{"no GStreamer", "{name: a, type: gstreamer, pipeline: videotestsrc}", nil, []string{"fail source a program: gst-launch-1.0 is not installed -> sudo apt install gstreamer1.0-tools"}},
 		{"video", "{name: a, type: replay, path: " + film + "}", []string{"ffmpeg"}, []string{"ok source a program: ffmpeg", there}},

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"time"
 
 	"sightd/daemon"
@@ -16,8 +17,9 @@ import (
 // trialMargin is what is left of the time for everything when a trial is given up: what it has started is killed then.
 const trialMargin = 3 * time.Second
 
-// delegate has a process of its own try the delegate of o, one with a driver, as sightd does.
-func (e *examiner) delegate(ctx context.Context, o daemon.EngineOptions) []Finding {
+// delegate has a process of its own try the delegate of o, one with a driver, as sightd does. One of those that are marked isn't used,
+// however it does.
+func (e *examiner) delegate(ctx context.Context, o daemon.EngineOptions, marked map[inference.Delegate]bool) []Finding {
 	d := o.Options.Delegate
 	f := Finding{Name: "delegate", Status: Warn, Hint: "sightd falls back to xnnpack, and tries " + string(d) + " again at each start: " +
 		"look at what it needs, or set model.delegate to auto"}
@@ -42,6 +44,10 @@ func (e *examiner) delegate(ctx context.Context, o daemon.EngineOptions) []Findi
 		f.Detail = fmt.Sprintf("%s, %s, %.2f ms", took, count(r.Threads, "thread"), r.MS)
 		if r.Proven > 0 {
 			f.Detail += ", right on " + count(r.Proven, "golden input")
+		}
+		if marked[d] {
+			f.Status, f.Hint = Warn, liftMark(filepath.Join(e.config.StateDir, ledgerName))
+			f.Detail = "it works now, but it is marked as bad, and sightd doesn't use it: " + f.Detail
 		}
 	}
 	return []Finding{f}

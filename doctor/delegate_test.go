@@ -15,6 +15,8 @@ func TestDelegate(t *testing.T) {
 	const (
 		right = "ok model: xnnpack, "
 		idle  = "ok decide: there is no live source"
+
+		nothing = "ok delegates: nothing is remembered yet"
 	)
 	for _, test := range []struct {
 		options string
@@ -30,7 +32,7 @@ func TestDelegate(t *testing.T) {
 			c := config(t)
 			c.Model.Delegate, c.Model.Threads = inference.External+library+test.options, 2
 			e := &examiner{system: recorded(t, nil), config: c, trials: trialProgram(t)}
-			want(t, e.model(context.Background()), right, idle, test.want)
+			want(t, e.model(context.Background()), right, idle, test.want, nothing)
 		})
 	}
 }
@@ -46,7 +48,7 @@ func TestDelegateHangs(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want(t, e.delegate(ctx, o), "warn delegate: no answer in the time that doctor has; sightd waits longer -> falls back to xnnpack")
+	want(t, e.delegate(ctx, o, nil), "warn delegate: no answer in the time that doctor has; sightd waits longer -> falls back to xnnpack")
 }
 
 func TestDelegateWithoutModel(t *testing.T) {
@@ -55,5 +57,6 @@ func TestDelegateWithoutModel(t *testing.T) {
 	e := &examiner{system: recorded(t, nil), config: c} // without a program: nothing is tried
 	want(t, e.model(context.Background()), "fail model: no such file -> model verify")
 	c.Model.Path = ""
-	want(t, e.model(context.Background()), "ok model: xnnpack, ", "ok decide: there is no live source", "warn delegate: gpu -> falls back to xnnpack")
+	want(t, e.model(context.Background()), "ok model: xnnpack, ", "ok decide: there is no live source", "warn delegate: gpu -> falls back to xnnpack",
+		"ok delegates: nothing is remembered yet")
 }

@@ -2,23 +2,32 @@
 // the rules fit it, the watched folders, the cameras, streams and recordings, the place for its state, the clock, the board and the
 // broker. Each finding says in words for people what was found, and what to do about it.
 //
+// It looks at systemd's service, too: whether it runs, how it ended last, and what its sandbox keeps from it. Without a configuration
+// that is named, that of the packaged service is looked at where there is one.
+//
 // It changes nothing: no folder is made, no file written. Whether a folder can be made or written is asked of the kernel, for the
 // user that runs it. Only the broker sees something of it: publish.Check's own messages, of which none stays; to a camera in the
 // network a connection is made and closed again. Messages of a running sightd are not touched, and what it keeps is not opened.
 //
 // It takes no picture from a camera, so that it says whether one is there, not what it shows, and of an address that something
 // accepts connections there. A delegate with a driver, which may crash or hang, is tried in a process of its own. What a recording or a pipeline is made of it asks ffprobe and
-// gst-inspect-1.0, for which GStreamer may bring its own list of plugins up to date. It doesn't look at delegates that are
-// not configured, at what sightd remembers of those that failed, or at the service's unit.
+// gst-inspect-1.0, for which GStreamer may bring its own list of plugins up to date. It doesn't try delegates that
+// are not configured: of those it tells what sightd remembers in state_dir.
 package doctor
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+	"os/user"
+	"strconv"
 	"strings"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"sightd/daemon"
 )
@@ -50,6 +59,7 @@ type Report struct {
 // Options say what to look at.
 type Options struct {
 	File      string   // the configuration's, as daemon.Load takes it
+	Unnamed   bool     // nobody has named File: the packaged service's is taken, where there is one
 	Env       []string // variables that win over it, in the form of os.Environ
 	Libraries string   // names and versions of the libraries that are loaded, to be told
 	Trials    []string // program and arguments that try a delegate with a driver, see daemon.Chooser
@@ -77,12 +87,19 @@ func Examine(ctx context.Context, o Options) Report {
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, o.patience, fmt.Errorf("no answer within %v", o.patience))
 	defer cancel()
-	e := &examiner{system: o.system, file: o.file(), libraries: o.Libraries, trials: o.Trials}
+	e := &examiner{system: o.system, yaml: o.File, libraries: o.Libraries, trials: o.Trials}
+	if _, err := os.Lstat(e.root + ServiceFile); o.Unnamed && !errors.Is(err, fs.ErrNotExist) {
+		e.yaml = e.root + ServiceFile
+		e.file = e.yaml + " (the service's, since none was named)"
+	}
+	e.file = cmp.Or(e.file, e.yaml, "no file (-c), the defaults and variables")
+	e.units, e.serviceless = e.services(ctx)
+	e.unit = unitOf(e.units, e.yaml)
 
 	var loaded daemon.Config
 	var wrong error
 	load := check{"configuration", func(context.Context) []Finding {
-		config, err := daemon.Load(o.File, o.Env)
+		config, err := daemon.Load(e.yaml, o.Env)
 		if err != nil {
 			wrong = err
 			return e.wrongConfiguration(err)
@@ -98,37 +115,34 @@ func Examine(ctx context.Context, o Options) Report {
 		e.config = &loaded
 		checks = append(checks, e.configured()...)
 	}
-	return report(append(findings, all(ctx, checks)...))
-}
-
-// file names the configuration for people.
-func (o Options) file() string {
-	if o.File == "" {
-		return "no file (-c), the defaults and variables"
-	}
-	return o.File
+	return report(append(findings, all(ctx, checks)...), e.advice())
 }
 
 // examiner is what the checks need to know.
 type examiner struct {
 	*system
-	file      string
-	libraries string
-	trials    []string
-	config    *daemon.Config // nil: there is no right one
+	yaml        string // path of the configuration, "" without one
+	file        string // the same for people
+	libraries   string
+	trials      []string
+	units       []unit
+	serviceless *Finding       // why there are no units, nil if there are
+	unit        unit           // of the service that runs with the configuration, nil if none does
+	config      *daemon.Config // nil: there is no right one
 }
 
 // board is what needs no configuration.
 func (e *examiner) board() []check {
 	return []check{
-		{"libraries", e.libraryVersions}, {"user", e.user}, {"cpu", e.cpu}, {"memory", e.memory}, {"descriptors", e.descriptors},
-		{"clock", e.clock}, {"temperature", e.temperature}, {"power", e.power},
+		{"service", e.service}, {"libraries", e.libraryVersions}, {"user", e.user}, {"cpu", e.cpu}, {"memory", e.memory},
+		{"descriptors", e.descriptors}, {"clock", e.clock}, {"temperature", e.temperature}, {"throttling", e.throttling}, {"power", e.power},
+		{"disks", e.disks},
 	}
 }
 
 // configured is what the configuration names.
 func (e *examiner) configured() []check {
-	checks := []check{{"model", e.model}, {"state_dir", e.stateDir}, {"outbox", e.outbox}}
+	checks := []check{{"model", e.model}, {"state_dir", e.stateDir}, {"outbox", e.outbox}, {"other sightd", e.others}}
 	for i, s := range e.config.Sources {
 		look := func(context.Context) []Finding { return e.source(i) }
 		if s.Live() {
@@ -137,10 +151,6 @@ func (e *examiner) configured() []check {
 		checks = append(checks, check{"source " + s.Name, look})
 	}
 	return append(checks, check{"inotify", e.inotify}, check{"broker", e.broker})
-}
-
-func (e *examiner) libraryVersions(context.Context) []Finding {
-	return []Finding{{"libraries", OK, e.libraries, ""}}
 }
 
 // wrongConfiguration has a finding for each line of the error.
@@ -153,19 +163,63 @@ func (e *examiner) wrongConfiguration(err error) []Finding {
 	case errors.Is(err, os.ErrPermission):
 		hint = asUser
 	}
-	lines := strings.Split(err.Error(), "\n")
-	for i, line := range lines {
-		f := Finding{Name: "configuration", Status: Fail, Detail: line}
-		if i == len(lines)-1 {
-			f.Hint = hint
-		}
-		findings = append(findings, f)
+	for line := range strings.SplitSeq(err.Error(), "\n") {
+		findings = append(findings, Finding{"configuration", Fail, line, hint})
 	}
 	return findings
 }
 
 // asUser is advice on what this user may not do.
 const asUser = "if sightd runs as another user, run doctor as that user, too: sudo -u USER sightd doctor"
+
+// advice is what stands in the place of asUser where the service's user is known.
+func (e *examiner) advice() string {
+	u := e.unit
+	if u == nil && len(e.units) > 0 && e.units[0]["LoadState"] == "loaded" && e.yaml == "" {
+		u = e.units[0]
+	}
+	if u == nil {
+		return e.runnerAdvice()
+	}
+	command := "sightd doctor"
+	if e.yaml != e.root+ServiceFile {
+		command += " -c " + u.config()
+	}
+	if uid, err := userID(u.user()); err == nil && uid == os.Geteuid() {
+		return "give user " + u.user() + ", as which " + u["Id"] + " runs, the right to"
+	}
+	return "run doctor as the service's user, which may do less or more: sudo -u " + u.user() + " " + command
+}
+
+// runnerAdvice is advice where no service has the configuration: a running sightd shows its user.
+func (e *examiner) runnerAdvice() string {
+	if e.config == nil {
+		return asUser
+	}
+	_, pid := e.running()
+	var st unix.Stat_t
+	if pid == 0 || unix.Stat(e.path(process{pid: pid}, ""), &st) != nil || int(st.Uid) == os.Geteuid() {
+		return asUser
+	}
+	u, err := user.LookupId(strconv.Itoa(int(st.Uid)))
+	if err != nil {
+		return asUser
+	}
+	command := fmt.Sprintf("run doctor as the user of the sightd that runs (pid %d): sudo -u %s sightd doctor", pid, u.Username)
+	if e.yaml != "" {
+		command += " -c " + e.yaml
+	}
+	return command
+}
+
+// userID is a user's number.
+func userID(name string) (int, error) {
+	u, err := user.Lookup(name)
+	if err != nil {
+		return 0, err
+	}
+	return strconv.Atoi(u.Uid)
+}
 
 // check is one look at the system. It may hang, and is then left behind.
 type check struct {
@@ -212,12 +266,12 @@ func (c check) await(ctx context.Context, answer <-chan []Finding) (findings []F
 	return []Finding{{c.name, Fail, context.Cause(ctx).Error(), "what it looks at hangs, such as a network file system whose server is gone, or a disk that fails"}}, false
 }
 
-// report puts the findings together.
-func report(findings []Finding) Report {
+// report puts the findings together. advice stands in the place of asUser.
+func report(findings []Finding, advice string) Report {
 	r := Report{Status: OK, Findings: findings}
 	for i, f := range findings {
 		r.Findings[i].Detail = oneLine(f.Detail)
-		r.Findings[i].Hint = oneLine(f.Hint)
+		r.Findings[i].Hint = oneLine(strings.ReplaceAll(f.Hint, asUser, advice))
 		if f.Status == Fail || f.Status == Warn && r.Status == OK {
 			r.Status = f.Status
 		}

@@ -36,8 +36,8 @@ func names(r Report) string {
 
 func TestExamine(t *testing.T) {
 	const (
-		board = "libraries, user, cpu, memory, descriptors, clock, temperature, power"
-		rest  = "model, decide, state_dir, state_dir disk, outbox, source inbox, source inbox watch, source inbox disk, inotify, broker port"
+		board = "service, libraries, user, cpu, memory, descriptors, clock, temperature, power, disks"
+		rest  = "model, decide, delegates, state_dir, state_dir disk, outbox, source inbox, source inbox watch, source inbox disk, inotify, broker port"
 	)
 	for _, test := range []struct {
 		name, config string
@@ -52,7 +52,7 @@ func TestExamine(t *testing.T) {
 			"configuration, " + board + ", " + rest, "warn clock: "},
 		{"failure", "", nil, func(s *system) { s.statfs = room(0, 0, 0) }, Fail, "configuration, " + board + ", " + rest, "fail state_dir disk: "},
 		{"wrong keys", "mqtt: {brokr: x, qos: 2}\n", nil, nil, Fail, "configuration, " + board,
-			"fail configuration: FILE:4:8: mqtt.brokr: unknown key; did you mean mqtt.broker? -> \n" +
+			"fail configuration: FILE:4:8: mqtt.brokr: unknown key; did you mean mqtt.broker? -> correct it (sightd config check tells the same); model, folders, state_dir and broker are looked at with a right one\n" +
 				"fail configuration: FILE:4:18: mqtt.qos: 2 is not supported by this version; use 0 or 1 -> correct it (sightd config check tells the same)"},
 		{"wrong variable", "", []string{"SIGHTD_LOG_LEVEL=loud"}, nil, Fail, "configuration, " + board, "fail configuration: SIGHTD_LOG_LEVEL: log.level: want debug"},
 		{"variable", "", []string{"SIGHTD_MQTT_LISTEN=127.0.0.1:1999"}, nil, OK, "configuration, " + board + ", " + rest, "the broker inside sightd on 127.0.0.1:1999"},
@@ -115,7 +115,7 @@ func TestExamineChangesNothing(t *testing.T) {
 }
 
 func TestReportJSON(t *testing.T) {
-	r := report([]Finding{{"a", OK, "fine", ""}, {"b c", Warn, "two\nlines\r\n", "do < this\xff"}, {"d", OK, "", ""}})
+	r := report([]Finding{{"a", OK, "fine", ""}, {"b c", Warn, "two\nlines\r\n", "do < this\xff"}, {"d", OK, "", ""}}, asUser)
 	got, err := json.Marshal(r)
 	if err != nil {
 		t.Fatal(err)
@@ -133,7 +133,7 @@ func TestReportJSON(t *testing.T) {
 		for _, s := range test.findings {
 			list = append(list, Finding{Status: s})
 		}
-		if got := report(list).Status; got != test.want {
+		if got := report(list, asUser).Status; got != test.want {
 			t.Errorf("%v: got %s, want %s", test.findings, got, test.want)
 		}
 	}

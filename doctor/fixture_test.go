@@ -1,9 +1,12 @@
 package doctor
 
 import (
+	"context"
+	"fmt"
 	"maps"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -12,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"sightd/camera/v4l2"
+	"sightd/camera/v4l2/csi"
 	"sightd/daemon"
 )
 
@@ -23,6 +27,8 @@ var healthy = map[string]string{
 	"proc/sys/fs/inotify/max_user_instances":              "128\n",
 	"proc/sys/fs/inotify/max_user_watches":                "16384\n",
 	"sys/class/thermal/thermal_zone0/temp":                "48686\n",
+	"sys/class/rtc/rtc0/name":                             "rpi_rtc\n",
+	"sys/fs/ext4/mmcblk0p2/errors_count":                  "0\n",
 	"sys/devices/platform/soc/soc:firmware/get_throttled": "0\n",
 }
 
@@ -49,7 +55,7 @@ func recorded(t *testing.T, changes map[string]string) *system {
 		}
 	}
 	return &system{
-		proc: filepath.Join(root, "proc"), sys: filepath.Join(root, "sys"),
+		proc: filepath.Join(root, "proc"), sys: filepath.Join(root, "sys"), root: root,
 		now:      func() time.Time { return time.Date(2026, 5, 6, 7, 8, 9, 0, time.UTC) },
 		adjtimex: func(*unix.Timex) (int, error) { return unix.TIME_OK, nil },
 		statfs:   room(8<<30, 500_000, unix.EXT4_SUPER_MAGIC),
@@ -58,6 +64,36 @@ func recorded(t *testing.T, changes map[string]string) *system {
 		bind:     func(string) error { return nil },
 		video:    func(string) (v4l2.Device, error) { return webcam(), nil },
 		lookup:   net.DefaultResolver.LookupHost,
+		cameras:  func(context.Context) ([]csi.Camera, error) { return []csi.Camera{imx708()}, nil },
+		getenv:   func(string) string { return "" },
+		run:      answers(nil),
+	}
+}
+
+// imx708 is a camera on a Raspberry Pi's port as libcamera tells it.
+func imx708() csi.Camera {
+	return csi.Camera{Number: 0, Sensor: "imx708", Width: 4608, Height: 2592, Path: "/base/soc/i2c0mux/i2c@1/imx708@1a"}
+}
+
+// answer is what a program says: its output, or what it says is wrong when it fails.
+type answer struct {
+	out, said string
+	err       error
+}
+
+// answers are those of programs on a healthy machine without a service, with changes laid over them.
+func answers(changes map[string]answer) func(context.Context, string, ...string) (string, string, error) {
+	known := map[string]answer{
+		"systemctl": {out: "Id=sightd.service\nLoadState=not-found\nActiveState=inactive\nSubState=dead\nResult=success\n"},
+		"getconf":   {out: "glibc 2.36\n"},
+	}
+	maps.Copy(known, changes)
+	return func(_ context.Context, program string, _ ...string) (string, string, error) {
+		a, ok := known[program]
+		if !ok {
+			return "", "", fmt.Errorf("%s: %w", program, exec.ErrNotFound)
+		}
+		return a.out, a.said, a.err
 	}
 }
 
@@ -120,6 +156,9 @@ func want(t *testing.T, got []Finding, lines ...string) {
 		head, detail, _ := strings.Cut(head, ": ")
 		status, name, _ := strings.Cut(head, " ")
 		f := got[i]
+		if f.Status != OK && f.Hint == "" {
+			t.Errorf("%s %s: %s: nothing says what to do", f.Status, f.Name, f.Detail)
+		}
 		if string(f.Status) != status || f.Name != name || !strings.Contains(f.Detail, detail) || !strings.Contains(f.Hint, hint) || hint == "" && f.Hint != "" {
 			t.Errorf("got  %s %s: %s -> %s\nwant %s", f.Status, f.Name, f.Detail, f.Hint, line)
 		}

@@ -36,6 +36,7 @@ func (e *examiner) source(i int) []Finding {
 	if overlap := e.overlap(i); overlap != "" {
 		findings = append(findings, Finding{name, Fail, overlap, "give each source, and state_dir, a folder of its own"})
 	}
+	findings = append(findings, e.sandbox(name, c.Path)...)
 	return append(findings, e.watch(name+" watch", existing, c), e.space(name+" disk", existing, 0, ""))
 }
 
@@ -137,7 +138,7 @@ func within(path, folder string) bool {
 func (e *examiner) watch(name, dir string, c daemon.SourceConfig) Finding {
 	system, remote, err := e.polled(dir)
 	if err != nil {
-		return Finding{name, Warn, err.Error(), ""}
+		return Finding{name, Warn, err.Error(), "look at the file system that the folder lies on (findmnt -T " + dir + ")"}
 	}
 	switch {
 	case c.Poll == string(camera.PollOn):
@@ -189,7 +190,7 @@ func (e *examiner) inotify(ctx context.Context) []Finding {
 	maxInstances, errInstances := number(filepath.Join(e.proc, "sys/fs/inotify/max_user_instances"))
 	maxWatches, errWatches := number(filepath.Join(e.proc, "sys/fs/inotify/max_user_watches"))
 	if err := errors.Join(errInstances, errWatches); err != nil {
-		f.Status, f.Detail = Warn, err.Error()
+		f.Status, f.Detail, f.Hint = Warn, err.Error(), procHint
 		return []Finding{f}
 	}
 	instances, watches := e.inotifyUse(uint32(os.Geteuid()))

@@ -109,7 +109,7 @@ func TestSource(t *testing.T) {
 		{"no file system", func(t *testing.T, s *system, c *daemon.Config) {
 			s.polled = func(string) (string, bool, error) { return "", false, unix.EIO }
 			s.statfs = func(string, *unix.Statfs_t) error { return unix.EIO }
-		}, []string{"ok source inbox: is there", "warn source inbox watch: input/output error", "warn source inbox disk: input/output error"}},
+		}, []string{"ok source inbox: is there", "warn source inbox watch: input/output error -> findmnt", "warn source inbox disk: input/output error -> sudo -u"}},
 		{"full", func(t *testing.T, s *system, c *daemon.Config) { s.statfs = room(4096, 500_000, 0) },
 			[]string{"ok source inbox: is there", watched, "fail source inbox disk: 0 MiB free -> full"}},
 		{"nearly full", func(t *testing.T, s *system, c *daemon.Config) { s.statfs = room(20<<20, 500_000, 0) },
@@ -187,7 +187,7 @@ func TestInotify(t *testing.T) {
 		{"NFS", used, func(t *testing.T, s *system, c *daemon.Config) {
 			s.polled = func(string) (string, bool, error) { return "NFS", true, nil }
 		}, "ok inotify: not needed"},
-		{"no limits", map[string]string{"proc/sys/fs/inotify/max_user_watches": "absent"}, nil, "warn inotify: no such file"},
+		{"no limits", map[string]string{"proc/sys/fs/inotify/max_user_watches": "absent"}, nil, "warn inotify: no such file -> /proc"},
 		{"missing folder", nil, func(t *testing.T, s *system, c *daemon.Config) {
 			c.Sources[0].Path, c.Sources[0].Recursive = c.Sources[0].Path+"/none", true
 		}, "ok inotify: 1 of 16384 watches"},

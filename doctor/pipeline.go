@@ -24,6 +24,7 @@ func pipeline(ctx context.Context, name, text string) []Finding {
 			missing = append(missing, element)
 		} else if err != nil {
 			f.Status, f.Detail = Warn, "whether GStreamer has "+element+" couldn't be found out: "+err.Error()
+			f.Hint = "try \"gst-inspect-1.0 " + element + "\""
 			return []Finding{f}
 		}
 	}
@@ -31,7 +32,7 @@ func pipeline(ctx context.Context, name, text string) []Finding {
 		f.Status, f.Detail = Fail, "GStreamer has no "+strings.Join(missing, ", ")
 		f.Hint = "correct the name, or install the package with it: gstreamer1.0-plugins-base, -good, -bad and -ugly have most"
 		if slices.ContainsFunc(missing, func(s string) bool { return strings.HasPrefix(s, "nv") }) {
-			f.Hint = "elements that begin with nv come with a Jetson's own system (JetPack), or in a container with its plugins"
+			f.Hint = "elements that begin with nv come with a Jetson's own system (sudo apt install nvidia-l4t-gstreamer), or in a container from its host (--runtime nvidia)"
 		}
 	}
 	return []Finding{f}

@@ -28,8 +28,8 @@ func TestPipeline(t *testing.T) {
 		{"known", "videotestsrc ! videoconvert", "exit 0", []string{"ok source a: GStreamer has videotestsrc, videoconvert"}},
 		{"misspelled", "videotestsrc ! videoconvrt ! x264enc", `[ "$1 $2" = "--exists videotestsrc" ]`,
 			[]string{"fail source a: GStreamer has no videoconvrt, x264enc -> install the package"}},
-		{"of a Jetson", "nvarguscamerasrc ! nvvidconv", "exit 1", []string{"fail source a: no nvarguscamerasrc, nvvidconv -> JetPack"}},
-		{"killed", "videotestsrc", "kill -9 $$", []string{"warn source a: whether GStreamer has videotestsrc couldn't be found out"}},
+		{"of a Jetson", "nvarguscamerasrc ! nvvidconv", "exit 1", []string{"fail source a: no nvarguscamerasrc, nvvidconv -> nvidia-l4t-gstreamer"}},
+		{"killed", "videotestsrc", "kill -9 $$", []string{"warn source a: whether GStreamer has videotestsrc couldn't be found out -> gst-inspect-1.0"}},
 		{"no element", "( a. )", "exit 1", nil},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -30,6 +30,9 @@ func (e *examiner) model(ctx context.Context) []Finding {
 	}
 	if err != nil {
 		hint := "\"sightd model verify\" tells more; an empty model.path takes the built-in model"
+		if instead(e.config) != "" {
+			hint = "\"sightd model use -c FILE\" goes back to the configured model"
+		}
 		if errors.Is(err, fs.ErrPermission) {
 			hint = asUser
 		}
@@ -37,7 +40,7 @@ func (e *examiner) model(ctx context.Context) []Finding {
 	}
 	delegation := engine.Delegation()
 	f := Finding{Name: "model", Status: OK, Detail: fmt.Sprintf("%s: %d classes, %s, %s, right on %s",
-		engine.Name, len(engine.Labels), delegation, count(engine.Threads(), "thread"), count(engine.Proven, "golden input"))}
+		engine.Name+instead(e.config), len(engine.Labels), delegation, count(engine.Threads(), "thread"), count(engine.Proven, "golden input"))}
 	if delegation.Reason != "" {
 		f.Status, f.Hint = Warn, "it works, but slower than it could"
 	}
@@ -48,12 +51,13 @@ func (e *examiner) model(ctx context.Context) []Finding {
 	}
 	findings := append([]Finding{f}, e.rules(engine.Labels)...)
 	if err := engine.Close(); err != nil {
-		findings = append(findings, Finding{"model", Fail, err.Error(), ""})
+		findings = append(findings, Finding{"model", Fail, err.Error(), "a driver's or a library's fault: set model.delegate to xnnpack if it was another"})
 	}
+	remembered, marked := e.remembered(model, engine.SHA256)
 	if model.Options.Delegate.HasDriver() {
-		findings = append(findings, e.delegate(ctx, model)...)
+		findings = append(findings, e.delegate(ctx, model, marked)...)
 	}
-	return findings
+	return append(findings, remembered...)
 }
 
 // rules has a finding for each label that the rules name and the model hasn't. They are for live sources; without one they keep
@@ -74,9 +78,8 @@ func (e *examiner) rules(labels []string) []Finding {
 	}
 	var findings []Finding
 	for line := range strings.Lines(err.Error()) {
-		findings = append(findings, Finding{Name: "decide", Status: status, Detail: strings.TrimSpace(line)})
+		findings = append(findings, Finding{"decide", status, strings.TrimSpace(line), hint + "; \"sightd model info\" lists the labels of a model"})
 	}
-	findings[len(findings)-1].Hint = hint + "; \"sightd model info\" lists the labels of a model"
 	return findings
 }
 
@@ -96,12 +99,8 @@ func (e *examiner) stateDir(context.Context) []Finding {
 		f.Status, f.Detail = Fail, "can't read and write "+name+": "+err.Error()
 		f.Hint = "it may be left by a sightd of another user: give it to the user that sightd runs as (chown); or " + asUser
 	}
-	findings := []Finding{f}
-	var st unix.Statfs_t
-	if e.statfs(existing, &st) == nil && (st.Type == unix.TMPFS_MAGIC || st.Type == unix.RAMFS_MAGIC) {
-		findings = append(findings, Finding{"state_dir", Warn, dir + " is kept in memory alone: what it holds is lost when the board restarts",
-			"set state_dir to a folder on a disk or card"})
-	}
+	findings := append([]Finding{f}, e.sandbox("state_dir", dir)...)
+	findings = append(findings, e.stateSystem(dir, existing)...)
 	want, what := int64(e.config.MQTT.Outbox.MaxMB)<<20, "the outbox may take %s (mqtt.outbox.max_mb)"
 	if e.config.Snapshots.Enabled {
 		want += int64(e.config.Snapshots.MaxMB) << 20
@@ -274,7 +273,7 @@ const (
 func (s *system) space(name, dir string, want int64, what string) Finding {
 	var st unix.Statfs_t
 	if err := s.statfs(dir, &st); err != nil {
-		return Finding{name, Warn, fmt.Sprintf("ask for the room in %s: %v", dir, err), ""}
+		return Finding{name, Warn, fmt.Sprintf("ask for the room in %s: %v", dir, err), asUser}
 	}
 	free := int64(st.Bavail) * st.Bsize
 	f := Finding{Name: name, Status: OK, Detail: mebibytes(free) + " free"}

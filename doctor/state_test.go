@@ -108,10 +108,14 @@ func TestModel(t *testing.T) {
 	write(t, dir+"/other.tflite", string(data))
 	write(t, dir+"/other.json", "{}")
 	write(t, dir+"/broken.tflite", string(data[:len(data)/2]))
-	const idle = "ok decide: there is no live source"
+	const (
+		idle = "ok decide: there is no live source"
+
+		nothing = "ok delegates: nothing is remembered yet"
+	)
 	for path, lines := range map[string][]string{
-		"":                     {"ok model: right on 4 golden inputs", idle},
-		dir + "/alone.tflite":  {"warn model: no card beside it -> export again", idle},
+		"":                     {"ok model: right on 4 golden inputs", idle, nothing},
+		dir + "/alone.tflite":  {"warn model: no card beside it -> export again", idle, nothing},
 		dir + "/other.tflite":  {"fail model: isn't its card -> model verify"},
 		dir + "/broken.tflite": {"fail model: broken.tflite -> model verify"},
 		dir + "/none.tflite":   {"fail model: no such file -> model verify"},
@@ -131,7 +135,7 @@ func TestRules(t *testing.T) {
 		live:                               {"ok decide: fit the model's labels"},
 		live + "decide: {labels: {lynx: deny}, groups: {birds: [crane, \"2\"]}}\n": {"ok decide: fit the model's labels"},
 		live + "decide: {labels: {linx: deny}, groups: {birds: [crane, \"9\"]}}\n": {
-			"fail decide: decide.groups[\"birds\"][\"9\"]: want an index from 0 to 2",
+			"fail decide: decide.groups[\"birds\"][\"9\"]: want an index from 0 to 2 -> sightd model info",
 			"fail decide: decide.labels[\"linx\"]: no such label, did you mean \"lynx\"? -> sightd model info"},
 	} {
 		c, err := daemon.Parse("f.yaml", []byte(text), nil)

@@ -17,11 +17,13 @@ import (
 
 	"sightd/camera"
 	"sightd/camera/v4l2"
+	"sightd/camera/v4l2/csi"
 )
 
 // system is where the checks ask: this machine, or what a test has recorded of another.
 type system struct {
 	proc, sys string // where these file systems are mounted
+	root      string // before the paths of other files of the system's
 	now       func() time.Time
 	adjtimex  func(*unix.Timex) (state int, err error)
 	statfs    func(path string, buf *unix.Statfs_t) error
@@ -30,6 +32,9 @@ type system struct {
 	bind      func(listen string) error // as bindable
 	video     func(device string) (v4l2.Device, error)
 	lookup    func(ctx context.Context, host string) (addresses []string, err error)
+	cameras   func(ctx context.Context) ([]csi.Camera, error) // of a Raspberry Pi
+	getenv    func(name string) string
+	run       func(ctx context.Context, program string, arguments ...string) (out, said string, err error) // as probe
 }
 
 func thisSystem() *system {
@@ -41,10 +46,13 @@ func thisSystem() *system {
 		access: func(path string, mode uint32) error {
 			return unix.Faccessat(unix.AT_FDCWD, path, mode, unix.AT_EACCESS)
 		},
-		polled: camera.Polled,
-		bind:   bindable,
-		video:  v4l2.Look,
-		lookup: net.DefaultResolver.LookupHost,
+		polled:  camera.Polled,
+		bind:    bindable,
+		video:   v4l2.Look,
+		lookup:  net.DefaultResolver.LookupHost,
+		cameras: csi.List,
+		getenv:  os.Getenv,
+		run:     probe,
 	}
 }
 
