@@ -11,6 +11,7 @@ if [ "${TARGET:-}" = arm64 ] && [ "$(uname -m)" != aarch64 ]; then
 	export GOARCH=arm64 CC=aarch64-linux-gnu-gcc CXX=aarch64-linux-gnu-g++
 fi
 export CGO_ENABLED=1
+export GOARM64=v8.0 # as of a Raspberry Pi 4, whatever this machine has: what is newer is looked for at run time
 export CGO_CFLAGS="-O2 -I$NATIVE_PARTS/include"
 export CGO_CXXFLAGS="-O2 -std=c++17 -I$NATIVE_PARTS/include/opencv4"
 # OpenBLAS and the Fortran run-time are needed by OpenCV's libraries alone: the linker need not look into them.

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# go.sh: says what to do where Go is missing or too old. From 1.21 on Go fetches the version that go.mod asks for by itself.
+# go.sh: says what to do where Go is missing, too old, or not for 64 bits. From 1.21 on Go fetches the version that go.mod asks for by itself.
 set -euo pipefail
 want="1.25 or later (1.21 or later, where it may download a newer toolchain by itself)"
 if ! command -v go >/dev/null 2>&1; then
@@ -15,3 +15,11 @@ if [ "${minor:-0}" -lt 21 ]; then
 	echo "Please install a newer Go (Debian 12: the package golang from bookworm-backports) and run make again." >&2
 	exit 1
 fi
+case $(go env GOHOSTARCH) in
+amd64 | arm64) ;;
+*)
+	echo "sightd needs a 64-bit system, and this Go is for $(go env GOHOSTARCH). A 32-bit Raspberry Pi OS has a 64-bit kernel, too:" >&2
+	echo "please install the 64-bit Raspberry Pi OS, or cross-build on a PC: make arm64" >&2
+	exit 1
+	;;
+esac
