@@ -5,20 +5,24 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"reflect"
 	"slices"
 	"time"
-
-	"github.com/goccy/go-yaml"
 
 	"sightd/camera/picture"
 	"sightd/decide"
 	"sightd/publish"
 )
 
+// configVersion is the format that Parse reads. A key that is added, with a default that changes nothing for who doesn't give it, leaves
+// it as it is. Whoever takes a key away, gives it another name or another meaning raises it, and has Parse read the
+// format before, too, as what it meant: what is on the boards must go on working.
+const configVersion = 1
+
 // Config is the whole configuration. Default fills it, Load lays a file and the environment over that. Relative paths
 // in it are relative to the working directory, not to the file's folder.
 type Config struct {
-	Version   int             `yaml:"version"`   // of the configuration's format: 1
+	Version   int             `yaml:"version"`   // of the configuration's format: configVersion; it may be left out
 	Name      string          `yaml:"name"`      // of this board, 1 to 64 of a-z 0-9 _ -; "": from the host's name
 	StateDir  string          `yaml:"state_dir"` // folder for what must survive a restart
 	Model     ModelConfig     `yaml:"model"`
@@ -28,6 +32,7 @@ type Config struct {
 	Snapshots SnapshotsConfig `yaml:"snapshots"`
 	Privacy   string          `yaml:"privacy"` // full, or labels_only: then no picture is kept or published
 	Limits    LimitsConfig    `yaml:"limits"`
+	HTTP      HTTPConfig      `yaml:"http"`
 	Log       LogConfig       `yaml:"log"`
 }
 
@@ -44,15 +49,15 @@ type MQTTConfig struct {
 	Broker string `yaml:"broker"` // URL with the scheme mqtt, mqtts, ws or wss; "": the embedded broker
 	Listen string `yaml:"listen"` // host:port of the embedded broker; port 0: any free one
 	Base   string `yaml:"base"`   // topic that all others start with; "": sightd/<name>
-	User   string `yaml:"user"`
+	User   string `yaml:"user"`   // for the broker; the embedded one, too, then asks for it
 	// Password and PasswordFile exclude each other, and need User (MQTT 3.1.1, section 3.1.2.9). Password is never
-	// printed: see String.
+	// printed: see String. Without both, systemd's credential "mqtt" counts, where User is named.
 	Password     string `yaml:"password"`
-	PasswordFile string `yaml:"password_file"`
-	CA           string `yaml:"ca"`   // PEM file with the authorities to trust; "": the system's
-	Cert         string `yaml:"cert"` // PEM file with the client's certificate; with Key or not at all
-	Key          string `yaml:"key"`  // PEM file with the client's private key
-	QoS          int    `yaml:"qos"`  // of events: 0 or 1
+	PasswordFile string `yaml:"password_file"` // holds it on one line
+	CA           string `yaml:"ca"`            // PEM file with the authorities to trust; "": the system's
+	Cert         string `yaml:"cert"`          // PEM file with the client's certificate; with Key or not at all
+	Key          string `yaml:"key"`           // PEM file with the client's private key
+	QoS          int    `yaml:"qos"`           // of events: 0 or 1
 	// Discovery is the topic that Home Assistant's MQTT discovery listens below; "": sightd doesn't announce itself.
 	Discovery    string       `yaml:"discovery"`
 	Outbox       OutboxConfig `yaml:"outbox"`
@@ -79,6 +84,12 @@ type LimitsConfig struct {
 	MaxFileMB int `yaml:"max_file_mb"` // MiB (1,048,576 bytes): 1 to 1024
 }
 
+// HTTPConfig says where the status page and the metrics are.
+type HTTPConfig struct {
+	// Listen is host:port; port 0: any free one; "": there is no page. Who reaches the address reads the page: nobody logs in.
+	Listen string `yaml:"listen"`
+}
+
 // LogConfig says what goes to standard error.
 type LogConfig struct {
 	Level  string `yaml:"level"`  // debug, info, warn or error
@@ -92,7 +103,7 @@ func Default() Config {
 	inbox.Name, inbox.Path = "inbox", "./inbox"
 	rules := decide.DefaultRules()
 	return Config{
-		Version:  1,
+		Version:  configVersion,
 		StateDir: "./state",
 		Model:    ModelConfig{Delegate: "auto"},
 		MQTT: MQTTConfig{
@@ -133,28 +144,6 @@ func Load(path string, env []string) (Config, error) {
 	return Parse(path, data, env)
 }
 
-// Check is Load, and holds the rules of decisions against the labels of the configuration's model, where a rule names a label or a
-// live source follows them. unread says why that can't be done: the model may be on another machine.
-func Check(path string, env []string) (config Config, unread, err error) {
-	data, err := readConfig(path)
-	if err != nil {
-		return Config{}, nil, err
-	}
-	r := readerOf(path, data, env)
-	if err := r.err(); err != nil {
-		return Config{}, nil, err
-	}
-	if !r.config.NeedsLabels() {
-		return r.config, nil, nil
-	}
-	labels, err := r.config.Model.ReadLabels()
-	if err != nil {
-		return r.config, err, nil
-	}
-	r.checkDecide(labels)
-	return r.config, nil, r.err()
-}
-
 // readConfig is the text of the file at path, nil without one.
 func readConfig(path string) ([]byte, error) {
 	if path == "" {
@@ -176,7 +165,7 @@ func readConfig(path string) ([]byte, error) {
 //
 // A variable SIGHTD_MQTT_BROKER in env sets the key mqtt.broker, and so on for every key outside of sources; it wins
 // over the file, an empty one too. Lists and keys are YAML there, too: SIGHTD_DECIDE_CONFIRM='[3, 5]'. Unknown keys and variables,
-// keys given twice and values out of range are errors. The keys of later versions are accepted at their default only.
+// keys given twice and values out of range are errors.
 //
 // The error has one line for each of the first ten faults, those of the file first and in its order, as
 // "FILE:LINE:COLUMN: KEY: what is wrong" or "VARIABLE: KEY: what is wrong". It never holds a password, nor any other
@@ -214,9 +203,7 @@ func (c Config) Redacted() Config {
 
 // String is the configuration as YAML, its passwords masked, each source with the keys of its type.
 func (c Config) String() string {
-	text, err := yaml.Marshal(c.Redacted())
-	if err != nil {
-		return "configuration that can't be shown: " + err.Error()
-	}
-	return string(text)
+	var w configWriter
+	w.section(reflect.ValueOf(c.Redacted()), "", "")
+	return w.text.String()
 }

@@ -45,7 +45,16 @@ func checkName(s string) error {
 
 // checkDelegate checks the name of a delegate, not whether it can be had: only the machine that is to run it knows.
 func checkDelegate(s string) error {
-	_, err := inference.ParseDelegate(s)
+	d, err := inference.ParseDelegate(s)
+	if err != nil || !d.IsExternal() {
+		return err
+	}
+	_, options, err := d.Library()
+	for i, o := range options {
+		if slices.ContainsFunc(options[:i], func(other inference.ExternalOption) bool { return other.Key == o.Key }) {
+			return fmt.Errorf("want each option of the delegate once, have %s twice", quoted(o.Key))
+		}
+	}
 	return err
 }
 
@@ -95,15 +104,18 @@ func checkBroker(s string) error {
 	return nil
 }
 
-func checkListen(s string) error {
-	_, port, err := net.SplitHostPort(s)
-	if err != nil {
-		return fmt.Errorf("want host:port such as 127.0.0.1:1883, have %s", quoted(s))
+// checkListen wants an address to listen on, such as the example.
+func checkListen(example string) func(string) error {
+	return func(s string) error {
+		_, port, err := net.SplitHostPort(s)
+		if err != nil {
+			return fmt.Errorf("want host:port such as %s, have %s", example, quoted(s))
+		}
+		if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+			return fmt.Errorf("want a port from 0 to 65535, have %s", quoted(port))
+		}
+		return nil
 	}
-	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
-		return fmt.Errorf("want a port from 0 to 65535, have %s", quoted(port))
-	}
-	return nil
 }
 
 // checkTopic wants a topic to publish below: no wildcards, no empty levels, and no $ in front, which brokers keep for

@@ -21,10 +21,10 @@ type DecideConfig struct {
 	Hold      time.Duration          `yaml:"hold"`      // what is missing for so long leaves: 0 to 24h
 	Cooldown  time.Duration          `yaml:"cooldown"`  // what left doesn't come back within: 0 to 24h
 	Smoothing float64                `yaml:"smoothing"` // weight of the past in the average of scores: 0 (none) to 0.99
-	Unknown   UnknownConfig          `yaml:"unknown"`
-	Labels    map[string]LabelConfig `yaml:"labels"` // by a label, an index or a group: up to 1000
-	Groups    map[string][]string    `yaml:"groups"` // labels and indices that count as one, by the group's name: up to 200
-	Schedule  []PeriodConfig         `yaml:"schedule"`
+	Unknown   UnknownConfig          `yaml:"unknown"`   // when a picture shows nothing that is known
+	Labels    map[string]LabelConfig `yaml:"labels"`    // by a label, an index or a group: up to 1000
+	Groups    map[string][]string    `yaml:"groups"`    // labels and indices that count as one, by the group's name: up to 200
+	Schedule  []PeriodConfig         `yaml:"schedule"`  // what differs at some hours: up to 48 periods
 }
 
 // The values of UnknownConfig.Mode.
@@ -36,20 +36,9 @@ const (
 
 // UnknownConfig says when the network is too unsure of a picture for it to count. It is written as auto, off, or with the keys score and margin.
 type UnknownConfig struct {
-	Mode   string
+	Mode   string  // UnknownAuto, UnknownOff or UnknownFixed
 	Score  float64 // with UnknownFixed: the best label's least score, 0 to 1
 	Margin float64 // and its least distance to the second, 0 to 1
-}
-
-// MarshalYAML gives it as it is written in a file.
-func (u UnknownConfig) MarshalYAML() (any, error) {
-	if u.Mode != UnknownFixed {
-		return u.Mode, nil
-	}
-	return struct {
-		Score  float64 `yaml:"score"`
-		Margin float64 `yaml:"margin"`
-	}{u.Score, u.Margin}, nil
 }
 
 // LabelConfig is what differs for a label. nil: nothing. A score alone is short for enter, allow and deny for allow.
@@ -61,11 +50,11 @@ type LabelConfig struct {
 
 // PeriodConfig is what differs at some hours of some days, by the board's clock. Of several that are on the first counts.
 type PeriodConfig struct {
-	From   string                 `yaml:"from"`           // 00:00 to 23:59
-	To     string                 `yaml:"to"`             // 00:00 to 24:00; before From: of the next day
-	Days   []string               `yaml:"days,omitempty"` // on which it begins, of mon, tue, wed, thu, fri, sat and sun; none: all
-	Enter  *float64               `yaml:"enter,omitempty"`
-	Stay   *float64               `yaml:"stay,omitempty"`
+	From   string                 `yaml:"from"`             // 00:00 to 23:59
+	To     string                 `yaml:"to"`               // 00:00 to 24:00; before From: of the next day
+	Days   []string               `yaml:"days,omitempty"`   // on which it begins, of mon, tue, wed, thu, fri, sat and sun; none: all
+	Enter  *float64               `yaml:"enter,omitempty"`  // in the place of DecideConfig.Enter
+	Stay   *float64               `yaml:"stay,omitempty"`   // and of DecideConfig.Stay
 	Labels map[string]LabelConfig `yaml:"labels,omitempty"` // as DecideConfig.Labels, and over those
 	Off    bool                   `yaml:"off,omitempty"`    // nothing enters; without Enter, Stay and Labels
 }

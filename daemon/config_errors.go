@@ -63,21 +63,26 @@ func (r *configReader) err() error {
 			errs = append(errs, fmt.Errorf("and %d more", len(r.faults)-i))
 			break
 		}
-		var parts []string
-		switch {
-		case f.place.variable != "":
-			parts = append(parts, f.place.variable)
-		case f.place.line > 0:
-			parts = append(parts, fmt.Sprintf("%s:%d:%d", r.file, f.place.line, f.place.column))
-		case r.file != "":
-			parts = append(parts, r.file)
-		}
-		if f.key != "" {
-			parts = append(parts, f.key)
-		}
-		errs = append(errs, errors.New(strings.Join(append(parts, f.text), ": ")))
+		errs = append(errs, errors.New(r.told(f, "")))
 	}
 	return errors.Join(errs...)
+}
+
+// told is a fault with its place and its key; kind stands before its text.
+func (r *configReader) told(f configFault, kind string) string {
+	var parts []string
+	switch {
+	case f.place.variable != "":
+		parts = append(parts, f.place.variable)
+	case f.place.line > 0:
+		parts = append(parts, fmt.Sprintf("%s:%d:%d", r.file, f.place.line, f.place.column))
+	case r.file != "":
+		parts = append(parts, r.file)
+	}
+	if f.key != "" {
+		parts = append(parts, f.key)
+	}
+	return strings.Join(append(parts, kind+f.text), ": ")
 }
 
 // configVariable begins every variable of the configuration.

@@ -19,11 +19,10 @@ type configKey struct {
 // configSetter stores a value, or says what is wrong with it, without naming the key.
 type configSetter func(configValue) error
 
-// configKeys is every key but those of a source, each bound to its place in c. The keys that this version doesn't
-// honour have onlyDefault.
+// configKeys is every key but those of a source, each bound to its place in c.
 func configKeys(c *Config) []configKey {
 	return append(decideKeys(&c.Decide), []configKey{
-		{"version", setWhole(&c.Version, 1, 1)},
+		{"version", setVersion(&c.Version)},
 		{"name", setText(&c.Name, orEmpty(checkBoardName))},
 		{"state_dir", setText(&c.StateDir, checkNotEmpty)},
 
@@ -33,7 +32,7 @@ func configKeys(c *Config) []configKey {
 		{"model.threads", setWhole(&c.Model.Threads, 0, 64)},
 
 		{"mqtt.broker", setText(&c.MQTT.Broker, orEmpty(checkBroker))},
-		{"mqtt.listen", setText(&c.MQTT.Listen, checkListen)},
+		{"mqtt.listen", setText(&c.MQTT.Listen, checkListen("127.0.0.1:1883"))},
 		{"mqtt.base", setText(&c.MQTT.Base, orEmpty(checkTopic))},
 		{"mqtt.user", setText(&c.MQTT.User, nil)},
 		{"mqtt.password", setText(&c.MQTT.Password, nil)},
@@ -54,7 +53,7 @@ func configKeys(c *Config) []configKey {
 		{"privacy", setOneOf(&c.Privacy, PrivacyFull, PrivacyLabelsOnly)},
 		{"limits.max_pixels", setWhole(&c.Limits.MaxPixels, 1, 200_000_000)},
 		{"limits.max_file_mb", setWhole(&c.Limits.MaxFileMB, 1, 1024)},
-		{"http.listen", onlyDefault("")},
+		{"http.listen", setText(&c.HTTP.Listen, orEmpty(checkListen("127.0.0.1:8080")))},
 		{"log.level", setOneOf(&c.Log.Level, "debug", "info", "warn", "error")},
 		{"log.format", setOneOf(&c.Log.Format, "text", "json")},
 	}...)
@@ -124,6 +123,17 @@ func setWhole(dst *int, lo, hi int) configSetter {
 	}
 }
 
+// setVersion takes the format that this sightd reads.
+func setVersion(dst *int) configSetter {
+	set := setWhole(dst, configVersion, configVersion)
+	return func(v configValue) error {
+		if n, err := strconv.Atoi(v.text); err == nil && v.kind == plainValue && n > configVersion {
+			return fmt.Errorf("want %d, which this sightd reads, have %d: it is of a later one, which has to be installed", configVersion, n)
+		}
+		return set(v)
+	}
+}
+
 // decimal is a number as people write it: no hexadecimal one, and neither infinity nor what is none.
 var decimal = regexp.MustCompile(`^[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?$`)
 
@@ -187,30 +197,6 @@ func later(set configSetter, advice string, values ...string) configSetter {
 			}
 		}
 		return set(v)
-	}
-}
-
-// onlyDefault takes one of the values of a key that this version doesn't honour, the first of which is its default, and
-// stores nothing. Where the default is empty, the value that was given isn't repeated: it may be a URL with a password.
-func onlyDefault(values ...string) configSetter {
-	shown := make([]string, len(values))
-	for i, value := range values {
-		shown[i] = configValue{kind: plainValue, text: value}.String()
-		if strings.HasPrefix(value, "[") || strings.HasPrefix(value, "{") {
-			shown[i] = value
-		}
-	}
-	return func(v configValue) error {
-		for _, value := range values {
-			if v.means(value) {
-				return nil
-			}
-		}
-		have := v.String()
-		if values[0] == "" {
-			have = "a value"
-		}
-		return fmt.Errorf("%s is not supported by this version; leave it at %s", have, alternatives(shown))
 	}
 }
 

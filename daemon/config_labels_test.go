@@ -84,15 +84,15 @@ func TestModelReadLabels(t *testing.T) {
 func TestCheck(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "f.yaml")
 	const camera = "sources: [{name: csi, type: rpicam}]\n"
-	const gone = "open model: open /none.tflite: no such file or directory"
-	for _, test := range []struct{ text, env, unread, want string }{
+	const gone = "FILE:1:9: model.path: warning: decide wasn't held against the model's labels: open model: open /none.tflite: no such file or directory"
+	for _, test := range []struct{ text, env, warning, want string }{
 		{"", "", "", ""},
 		{"decide: {labels: {tench: deny}}\n", "", "", ""},
 		{"decide:\n  labels: {tensh: deny}\n", "", "", `FILE:2:12: decide.labels["tensh"]: no such label, did you mean "tench"?`},
 		{camera + "decide:\n  groups:\n    fish: [tench,\n      tensh]\n", "", "", `FILE:4:5: decide.groups["fish"]["tensh"]: no such label, did you mean "tench"?`},
 		{"decide:\n  schedule:\n    - {from: \"06:00\", to: \"07:00\", labels: {tensh: 0.9}}\n", "", "",
 			`FILE:3:45: decide.schedule[0].labels["tensh"]: no such label, did you mean "tench"?`},
-		{"model: {path: /none.tflite}\n", "", "", ""},
+		{"model: {path: /none.tflite}\n", "", "FILE:1:9: model.path: warning: not found here: stat /none.tflite: no such file or directory", ""},
 		{"model: {path: /none.tflite}\n" + camera, "", gone, ""},
 		{camera, "SIGHTD_DECIDE_LABELS={tensh: deny}", "", `SIGHTD_DECIDE_LABELS: decide.labels["tensh"]: no such label, did you mean "tench"?`},
 		{"nmae: x\n", "", "", "FILE:1:1: nmae: unknown key; did you mean name?"},
@@ -104,12 +104,13 @@ func TestCheck(t *testing.T) {
 		if test.env != "" {
 			env = []string{test.env}
 		}
-		_, unread, err := Check(file, env)
-		if have := strings.ReplaceAll(errorText(err), file, "FILE"); have != test.want || errorText(unread) != test.unread {
-			t.Errorf("%s: got %q, %q, want %q, %q", test.text, have, errorText(unread), test.want, test.unread)
+		warnings, err := Check(file, env)
+		told := strings.ReplaceAll(strings.Join(warnings, "\n"), file, "FILE")
+		if have := strings.ReplaceAll(errorText(err), file, "FILE"); have != test.want || told != test.warning {
+			t.Errorf("%s: got %q, %q, want %q, %q", test.text, have, told, test.want, test.warning)
 		}
 	}
-	if _, _, err := Check("/none.yaml", nil); err == nil {
+	if _, err := Check("/none.yaml", nil); err == nil {
 		t.Error("no such file: want an error, have none")
 	}
 }

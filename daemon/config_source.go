@@ -3,13 +3,9 @@ package daemon
 import (
 	"fmt"
 	"net/url"
-	"reflect"
 	"regexp"
-	"slices"
 	"strings"
 	"time"
-
-	"github.com/goccy/go-yaml"
 )
 
 // The types of sources. All but a folder are live: see SourceConfig.Live.
@@ -71,9 +67,6 @@ type SizeConfig struct{ Width, Height int }
 
 // String is the size as it is written in a file.
 func (s SizeConfig) String() string { return fmt.Sprintf("%dx%d", s.Width, s.Height) }
-
-// MarshalYAML gives the size as it is written in a file.
-func (s SizeConfig) MarshalYAML() (any, error) { return s.String(), nil }
 
 // Live reports whether the source is a camera, a stream or a recording, of which the newest picture counts; a folder isn't.
 func (s SourceConfig) Live() bool { return s.Type != TypeFolder }
@@ -139,18 +132,6 @@ func requiredKeys(typ string) []string {
 		return []string{"name", "pipeline"}
 	}
 	return []string{"name"}
-}
-
-// MarshalYAML gives the keys of the source's type, in their order.
-func (s SourceConfig) MarshalYAML() (any, error) {
-	var keys yaml.MapSlice
-	for i, v := 0, reflect.ValueOf(s); i < v.NumField(); i++ {
-		key := v.Type().Field(i).Tag.Get("yaml")
-		if slices.Contains(keyTypes(key), s.Type) {
-			keys = append(keys, yaml.MapItem{Key: key, Value: v.Field(i).Interface()})
-		}
-	}
-	return keys, nil
 }
 
 // String names the source for people and logs, without what may be a password.

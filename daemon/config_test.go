@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 )
 
 func TestConfigExample(t *testing.T) {
@@ -105,13 +106,14 @@ func TestConfigValues(t *testing.T) {
 		{"byte order mark", "\ufeffname: pi\n", "", with(func(c *Config) { c.Name = "pi" })},
 		{"carriage returns", "name: pi\r\nlog:\r\n  level: warn\r\n", "", with(func(c *Config) { c.Name, c.Log.Level = "pi", "warn" })},
 		{"tab behind a colon", "name:\tpi\n", "", with(func(c *Config) { c.Name = "pi" })},
-		{"later keys at their defaults", "mqtt: {discovery: homeassistant, fleet: '', outbox: {max_mb: 64, max_age: 168h}}\n", "", Default()},
+		{"keys at their defaults", "mqtt: {discovery: homeassistant, fleet: '', outbox: {max_mb: 64, max_age: 168h}}\n", "", Default()},
 		{"discovery off", "mqtt: {discovery: \"\"}\n", "", with(func(c *Config) { c.MQTT.Discovery = "" })},
 		{"outbox", "mqtt: {outbox: {max_mb: 65, max_age: 1h}}\n", "", with(func(c *Config) { c.MQTT.Outbox = OutboxConfig{65, time.Hour} })},
 		{"fleet", "mqtt: {fleet: street, max_payload_kb: 16}\n", "", with(func(c *Config) { c.MQTT.Fleet, c.MQTT.MaxPayloadKB = "street", 16 })},
 		{"embedded broker for others", "mqtt: {listen: 0.0.0.0:1883, user: u, password_file: f}\n", "", with(func(c *Config) {
 			c.MQTT.Listen, c.MQTT.User, c.MQTT.PasswordFile = "0.0.0.0:1883", "u", "f"
 		})},
+		{"page", "http: {listen: '[::1]:0'}\n", "", with(func(c *Config) { c.HTTP.Listen = "[::1]:0" })},
 		{"ignored files", "sources: [{name: a, path: b, ignore: [\"*.gif\", raw/], results: true, done: {max_mb: 1, max_files: 3}}]\n", "", with(func(c *Config) {
 			s := &c.Sources[0]
 			s.Name, s.Path, s.Ignore, s.Results, s.Done = "a", "b", []string{"*.gif", "raw/"}, true, QuotaConfig{1, 3}
@@ -348,8 +350,14 @@ func FuzzParse(f *testing.F) {
 		if len(names) == 0 || len(names) != len(c.Sources) {
 			t.Errorf("%d sources have %d names", len(c.Sources), len(names))
 		}
-		if c.String() == "" {
-			t.Error("the configuration shows as nothing")
+		if !utf8.ValidString(env) {
+			return
+		}
+		r := readerOf("f.yaml", []byte(data), variables)
+		for _, shown := range []string{c.String(), r.show()} {
+			if again, err := Parse("shown", []byte(shown), nil); reflect.DeepEqual(c.Redacted(), c) && (err != nil || !reflect.DeepEqual(again, c)) {
+				t.Errorf("shown as\n%s\nit gives error %v and differs in %q", shown, err, c.changes(again))
+			}
 		}
 	})
 }

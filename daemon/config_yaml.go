@@ -84,24 +84,6 @@ func (v configValue) boolean() (yes, known bool) {
 	return false, false
 }
 
-// means says whether the value is the same as the one written as text: 0.60 means 0.6, 60s means 1m, True means true.
-func (v configValue) means(text string) bool {
-	if v.kind == noValue || v.kind == otherValue {
-		return false
-	}
-	if yes, known := v.boolean(); v.text == text || known && strconv.FormatBool(yes) == text {
-		return true
-	}
-	a, errA := strconv.ParseFloat(v.text, 64)
-	b, errB := strconv.ParseFloat(text, 64)
-	if errA == nil && errB == nil {
-		return a == b
-	}
-	c, errC := time.ParseDuration(v.text)
-	d, errD := time.ParseDuration(text)
-	return errC == nil && errD == nil && c == d
-}
-
 // readYAML lays a document over the configuration.
 func (r *configReader) readYAML(data []byte) {
 	root, fault := parseConfigYAML(data)

@@ -11,21 +11,28 @@ import (
 	"sightd/publish"
 )
 
-const configAbout = `init prints a commented configuration in which every key has its default.
-check says whether a configuration is right; each error has file, line, column and key. Labels that it names are looked up in its model.
-Without a file it is about the defaults.
-show prints what is in force: defaults, the file over them, variables such as SIGHTD_MQTT_BROKER over both. Passwords are masked.
+const configAbout = `init prints a commented configuration in which every key has its default; with --service as the package installs it for its
+service: /etc/sightd/sightd.yaml. With a NAME, too, it is for another instance, sightd@NAME: /etc/sightd/NAME.yaml.
+check says whether a configuration is right; each error has file, line, column and key. Labels that it names are looked up in the model
+that would be run. What isn't to be found here, such as a certificate, is a warning: it may be on another machine. Exit status: 0 right,
+1 wrong, 2 usage. Without a file it is about the defaults.
+show prints what is in force: defaults, the file over them, variables such as SIGHTD_MQTT_BROKER over both. A comment behind each
+value tells where it is from. Passwords are masked.
 schema prints the JSON Schema of the configuration, for editors; with --payloads those of the messages over MQTT, by name.`
 
 func configCommand(_ context.Context, c *call) error {
-	fs := c.flags("config", "init|check|show|schema [-c FILE]", configAbout)
+	fs := c.flags("config", "init [--service [NAME]] | check|show [-c FILE] | schema [--payloads]", configAbout)
 	file := fs.String("c", "", "configuration `FILE` (YAML)")
 	payloads := fs.Bool("payloads", false, "with schema: of the MQTT payloads")
+	service := fs.Bool("service", false, "with init: for the systemd service")
 	arguments, err := c.parse(fs)
 	if err != nil {
 		return err
 	}
-	if len(arguments) == 2 && *file == "" {
+	if *service {
+		return printService(c.stdout, arguments)
+	}
+	if len(arguments) == 2 && arguments[0] != "init" && *file == "" {
 		*file = arguments[1]
 		arguments = arguments[:1]
 	}
@@ -42,19 +49,47 @@ func configCommand(_ context.Context, c *call) error {
 		if arguments[0] == "check" {
 			return checkConfig(c.stdout, *file)
 		}
-		config, err := daemon.Load(*file, os.Environ())
+		text, err := daemon.Show(*file, os.Environ())
 		if err != nil {
 			return err
 		}
-		_, err = io.WriteString(c.stdout, config.String())
+		_, err = io.WriteString(c.stdout, text)
 		return err
 	}
 	return usageError{fmt.Sprintf("want init, check, show or schema, have %q", arguments[0])}
 }
 
-// checkConfig says that a configuration is right. A model that is on another machine, so that its labels aren't known, is no fault.
+// printService prints the configuration of the service, or of an instance of it.
+func printService(w io.Writer, arguments []string) error {
+	if len(arguments) == 0 || len(arguments) > 2 || arguments[0] != "init" {
+		return usageError{"want --service with init, and one name at most"}
+	}
+	instance, host := "", ""
+	if len(arguments) == 2 {
+		var err error
+		if instance = arguments[1]; instance == "" {
+			return usageError{`want a name behind --service, or nothing, have ""`}
+		}
+		if host, err = os.Hostname(); err != nil {
+			return fmt.Errorf("name an instance by the host's name: %w", err)
+		}
+	}
+	text, err := daemon.ServiceExample(instance, host)
+	if err != nil {
+		return err
+	}
+	_, err = io.WriteString(w, text)
+	return err
+}
+
+// checkConfig says that a configuration is right, behind what is to be known of it on this machine.
 func checkConfig(w io.Writer, file string) error {
-	_, unread, err := daemon.Check(file, os.Environ())
+	warnings, err := daemon.Check(file, os.Environ())
+	for _, warning := range warnings {
+		if _, err := fmt.Fprintln(w, printable(warning)); err != nil {
+			return err
+		}
+	}
 	if err != nil {
 		return err
 	}
@@ -62,8 +97,11 @@ func checkConfig(w io.Writer, file string) error {
 	if file != "" {
 		right = printable(file) + " is right"
 	}
-	if unread != nil {
-		right += "; it wasn't held against the model's labels: " + printable(unread.Error())
+	switch n := len(warnings); {
+	case n == 1:
+		right += ", with a warning"
+	case n > 1:
+		right += fmt.Sprintf(", with %d warnings", n)
 	}
 	_, err = fmt.Fprintln(w, right)
 	return err
