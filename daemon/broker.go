@@ -17,7 +17,7 @@ func (c Config) BrokerOptions(url string) (publish.Options, error) {
 	if err != nil {
 		return publish.Options{}, err
 	}
-	password, err := readPassword(c.MQTT, os.Getenv("CREDENTIALS_DIRECTORY"))
+	password, err := c.MQTT.secret(os.Getenv("CREDENTIALS_DIRECTORY"))
 	if err != nil {
 		return publish.Options{}, err
 	}

@@ -68,3 +68,22 @@ func TestBrokerOptions(t *testing.T) {
 		t.Errorf("want the host's name in base, have %+v, %v", o, err)
 	}
 }
+
+// Two daemons on one machine that publish to the same topics would undo each other's words.
+func TestTopicsAreClaimed(t *testing.T) {
+	c := testConfig(t)
+	c.MQTT.Broker = newBroker(t)
+	r := runWith(t, c)
+	second := testConfig(t)
+	second.MQTT.Broker = c.MQTT.Broker
+	err := Run(t.Context(), second, Options{Log: quiet})
+	if err == nil || !strings.Contains(err.Error(), "publish to sightd/test: another sightd on this machine") {
+		t.Errorf("want the second one refused, have %v", err)
+	}
+	second.Name = "other"
+	runWith(t, second)
+	if err := r.stop(); err != nil {
+		t.Error(err)
+	}
+	runWith(t, c) // its claim went with it
+}

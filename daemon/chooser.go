@@ -30,7 +30,8 @@ type Chooser struct {
 	Caches string          // folder of XNNPACK's weight caches; "": there are none
 	Log    *slog.Logger
 
-	timeout time.Duration // of a trial; 0: trialTimeout
+	trying  func(d inference.Delegate) // called before each trial; nil: nobody asks
+	timeout time.Duration              // of a trial; 0: trialTimeout
 }
 
 // Choice says what may run a model.
@@ -220,6 +221,9 @@ func (c *Chooser) report(message string, receipts []auction.Receipt) {
 func (c *Chooser) try(ctx context.Context, o EngineOptions, m *loadedModel, candidates []auction.Candidate) ([]auction.Receipt, error) {
 	child := auction.Child{Argv: c.Argv, Timeout: cmp.Or(c.timeout, trialTimeout), Log: c.Log}
 	return auction.Hold(ctx, candidates, func(ctx context.Context, candidate auction.Candidate) auction.Receipt {
+		if c.trying != nil {
+			c.trying(candidate.Delegate)
+		}
 		if missing := absent(candidate.Delegate); missing != nil {
 			return auction.Absent(candidate, missing.Error())
 		}

@@ -9,10 +9,10 @@ package daemon
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
+	"maps"
+	"net"
 	"os"
-	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
@@ -37,10 +37,17 @@ type Options struct {
 	// or where it can't be had the built-in kernels.
 	Trials []string
 
-	// Reload has the model read again, as the request does; nil: only that does.
+	// Reload has the configuration and the model read again, as the request does; nil: only that does.
 	Reload <-chan struct{}
 
+	// Load reads the configuration again; nil: it stays as it is, and only the model is read. Level takes over log.level; nil: it stays.
+	Load  func() (Config, error)
+	Level func(LogConfig)
+
 	leastLimit time.Duration // that a delegate has for a picture at least; 0: the package's
+
+	// Notify is where systemd hears how sightd fares; nil: nobody listens.
+	Notify *Notify
 
 	// Ready is called once when the folders are watched, with the URL of the broker that is published to; nil: nobody asks.
 	Ready func(broker string)
@@ -64,18 +71,29 @@ type Daemon struct {
 	decoder *camera.Decoder
 	outbox  *outbox.Outbox
 	client  *publish.Client
+	broker  *publish.Broker // the embedded one; nil: there is none
+	claim   net.Listener    // keeps others on this machine from the topics; nil: nothing does
+	linked  fingerprint     // of what client and broker were opened with; zero: they aren't open
 	sources []*source
+	site    site
 	vouched time.Time // until then a delegate is believed that the network puts out what is no number; the judge's
 	pace    pace
-	steps   pace // of live sources, in milliseconds of all that is done for a picture
+	service *service // tells systemd; nil: nobody listens
+	judging *track   // what the judge is at
+	steps   pace     // of live sources, in milliseconds of all that is done for a picture
 	heat    heat
 	album   *album.Album                           // of snapshots; nil: none are kept
 	look    chan struct{}                          // has report look at the sources
 	flights chan struct{}                          // holds a token for each of the folders' pictures that is on its way
 	heirs   chan *network                          // what is to take the network's place
-	asks    chan func(publish.ReloadResult, error) // each for another reading of the model, and for its answer
+	asks    chan func(publish.ReloadResult, error) // each for another reading of configuration and model, and for its answer; the flow's
 	sitting chan struct{}                          // holds a token for each snapshot that is waited for
 	waiting sync.WaitGroup
+
+	requests uint64                 // that were judged
+	renewal  *renewal               // why the flow has ended: what it is to go on with; nil: all ends
+	parted   map[string]savedSource // what is remembered of sources that were closed, by name
+	refused  refusedReload
 
 	saving    sync.Mutex
 	announced []string // topics
@@ -91,10 +109,14 @@ func Run(ctx context.Context, config Config, opts Options) (err error) {
 	}
 	d := &Daemon{
 		config: config, opts: opts, log: opts.Log, now: time.Now,
-		look: make(chan struct{}, 1), heirs: make(chan *network), asks: make(chan func(publish.ReloadResult, error), 4),
+		look: make(chan struct{}, 1), heirs: make(chan *network), parted: map[string]savedSource{},
 		flights: make(chan struct{}, inFlight), sitting: make(chan struct{}, heldRequests/2),
 	}
 	d.started = d.now()
+	d.service = newService(opts.Notify, d.log, d.now)
+	d.judging = d.service.track("the judge's step")
+	defer context.AfterFunc(ctx, d.service.stopping)()
+	defer d.service.stopping()
 	d.log.Info("sightd starts", "version", opts.Version, "name", config.Name, "sources", len(config.Sources))
 	defer func() {
 		if err = errors.Join(err, d.close()); err == nil {
@@ -104,6 +126,10 @@ func Run(ctx context.Context, config Config, opts Options) (err error) {
 	if err := d.openOutbox(); err != nil { // first: no other sightd has this state then
 		return err
 	}
+	defer func() { err = errors.Join(err, d.site.close()) }()
+	if err := d.site.apply(d); err != nil {
+		return err
+	}
 	if err := d.openModel(ctx); err != nil {
 		if ctx.Err() != nil { // that is why
 			d.log.Info("stopped before the model was ready", "err", err)
@@ -111,24 +137,19 @@ func Run(ctx context.Context, config Config, opts Options) (err error) {
 		}
 		return err
 	}
-	url, broker, err := d.openBroker()
-	if err != nil {
-		return err
-	}
-	if broker != nil {
-		defer broker.Close() // last: the client says goodbye to it
-	}
 	if err := d.openAlbum(); err != nil {
 		return err
 	}
 	before := d.restore()
-	if err := d.openSources(before); err != nil {
+	maps.Copy(d.parted, before.Sources)
+	if err := d.openSources(); err != nil {
 		return err
 	}
-	if err := d.openClient(url); err != nil {
+	defer func() { err = errors.Join(err, d.unlink()) }()
+	url, err := d.link()
+	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, d.closeClient()) }()
 	if err := d.introduce(before); err != nil {
 		return err
 	}
@@ -142,15 +163,30 @@ func Run(ctx context.Context, config Config, opts Options) (err error) {
 	} else {
 		d.log.Info("ready: see the labels with the command", "command", watchCommand(url, d.config.base()))
 	}
+	d.service.started()
 	if d.opts.Ready != nil {
 		d.opts.Ready(url)
 	}
-	return d.flow(ctx)
+	defer d.service.stopping() // before what follows
+	for {
+		d.site.show(d)
+		err := d.flow(ctx)
+		d.site.show(nil)
+		if err != nil || d.renewal == nil || ctx.Err() != nil {
+			return err
+		}
+		d.service.feed("", d.now()) // a step, while nobody looks
+		if err := d.renew(); err != nil {
+			return err
+		}
+		d.service.started()
+	}
 }
 
 // openModel opens what is to be run, and what finds out how.
 func (d *Daemon) openModel(ctx context.Context) error {
 	start := d.now()
+	d.service.starting("opening the model", startTime)
 	d.decoder = camera.NewDecoder(d.limits())
 	d.openChooser()
 	n, err := d.openFirst(ctx)
@@ -160,6 +196,9 @@ func (d *Daemon) openModel(ctx context.Context) error {
 	d.network.Store(n)
 	e := n.engine
 	d.chooser.tidy(e.SHA256)
+	if n.trouble != "" {
+		d.log.Warn("the model isn't run as it should be", "why", n.trouble)
+	}
 	if e.Proven == 0 {
 		d.log.Warn("the model has no card beside it: it is run without proof that this machine runs it correctly", "model", e.Name)
 	}
@@ -173,37 +212,6 @@ func (d *Daemon) limits() picture.Limits { return d.config.Limits.picture() }
 // picture are the limits that package picture understands.
 func (c LimitsConfig) picture() picture.Limits {
 	return picture.Limits{MaxPixels: c.MaxPixels, MaxBytes: int64(c.MaxFileMB) << 20}
-}
-
-// openBroker opens the embedded broker, where no other is configured, and gives the URL to publish to.
-func (d *Daemon) openBroker() (url string, broker *publish.Broker, err error) {
-	if d.config.MQTT.Broker != "" {
-		return d.config.MQTT.Broker, nil, nil
-	}
-	password, err := readPassword(d.config.MQTT, os.Getenv("CREDENTIALS_DIRECTORY"))
-	if err != nil {
-		return "", nil, err
-	}
-	broker, err = publish.Listen(d.config.MQTT.Listen, publish.ListenOptions{
-		User: d.config.MQTT.User, Password: password, MaxPacket: maxBrokerPacket,
-	}, d.log)
-	if err != nil {
-		return "", nil, err
-	}
-	url = "mqtt://" + reachable(broker.Addr().String())
-	d.log.Info("embedded broker is listening", "broker", url)
-	return url, broker, nil
-}
-
-func (d *Daemon) openClient(url string) error {
-	opts, err := d.config.BrokerOptions(url)
-	if err != nil {
-		return err
-	}
-	opts.Info, opts.Outbox, opts.Log = d.info(), d.outbox, d.log
-	opts.Intake = publish.Intake{Held: heldRequests, Bytes: d.config.Limits.MaxFileMB << 20, Fleet: d.config.MQTT.Fleet}
-	d.client, err = publish.New(opts)
-	return err
 }
 
 // info is what the bridge says about itself.
@@ -223,17 +231,6 @@ func (d *Daemon) maxPayload() int { return d.config.maxPayload() }
 // model is what events name as their model.
 func (d *Daemon) model() publish.Model { return d.engine().Model() }
 
-// openOutbox opens what keeps events until the broker has them.
-func (d *Daemon) openOutbox() (err error) {
-	d.outbox, err = outbox.Open(outbox.Options{
-		Dir:      filepath.Join(d.config.StateDir, "outbox"),
-		MaxBytes: int64(d.config.MQTT.Outbox.MaxMB) << 20,
-		MaxAge:   d.config.MQTT.Outbox.MaxAge,
-		Log:      d.log,
-	})
-	return err
-}
-
 // firstFolder is the path of the first folder among the sources, "" where there is none.
 func (d *Daemon) firstFolder() string {
 	for _, s := range d.sources {
@@ -242,18 +239,6 @@ func (d *Daemon) firstFolder() string {
 		}
 	}
 	return ""
-}
-
-// openSources begins to watch all sources, switched as they were before.
-func (d *Daemon) openSources(before saved) error {
-	for _, c := range d.config.Sources {
-		s, err := d.openSource(c, before.Sources[c.Name])
-		if err != nil {
-			return err
-		}
-		d.sources = append(d.sources, s)
-	}
-	return nil
 }
 
 // introduce publishes what there is.
@@ -280,27 +265,9 @@ func (d *Daemon) introduce(before saved) error {
 	return nil
 }
 
-// closeClient says goodbye to the broker.
-func (d *Daemon) closeClient() error {
-	for _, s := range d.sources {
-		if err := d.client.SetAvailability(s.config.Name, publish.Offline); err != nil {
-			return err
-		}
-	}
-	if err := d.save(true); err != nil {
-		d.log.Warn("the next start won't know the sources' last states", "err", err)
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), stopTime)
-	defer cancel()
-	if err := d.client.Close(ctx); err != nil {
-		d.log.Warn("the broker may not have heard that sightd stops; it will publish the will", "err", err)
-	}
-	return nil
-}
-
 // close frees what was opened, but for the client and the broker.
 func (d *Daemon) close() error {
-	var errs []error
+	errs := []error{d.renewal.drop()}
 	closed := make(chan error)
 	for _, s := range d.sources {
 		go func() { closed <- s.close() }() // at once: a camera that hangs takes its time
@@ -318,33 +285,6 @@ func (d *Daemon) close() error {
 		errs = append(errs, d.closeNetwork(n))
 	}
 	return errors.Join(errs...)
-}
-
-// readPassword takes the password from the configuration, its file, or systemd's credential "mqtt". A newline at the end of a file is
-// none of the password's.
-func readPassword(c MQTTConfig, credentials string) (string, error) {
-	file := c.PasswordFile
-	if c.Password != "" {
-		return c.Password, nil
-	}
-	if file == "" && credentials != "" && c.User != "" {
-		if candidate := filepath.Join(credentials, "mqtt"); exists(candidate) {
-			file = candidate
-		}
-	}
-	if file == "" {
-		return "", nil
-	}
-	data, err := os.ReadFile(file)
-	if err != nil {
-		return "", fmt.Errorf("read mqtt.password_file: %w", err)
-	}
-	return strings.TrimRight(string(data), "\r\n"), nil
-}
-
-func exists(path string) bool {
-	_, err := os.Stat(path)
-	return err == nil
 }
 
 // machineID tells this machine from others; a system without one goes by its host's name.

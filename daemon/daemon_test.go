@@ -230,29 +230,6 @@ func TestRunErrors(t *testing.T) {
 	}
 }
 
-func TestReadPassword(t *testing.T) {
-	dir := t.TempDir()
-	file := filepath.Join(dir, "mqtt")
-	if err := os.WriteFile(file, []byte("secret \r\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	for i, test := range []struct {
-		config      MQTTConfig
-		credentials string
-		want        string
-	}{
-		{MQTTConfig{User: "u", Password: "p"}, dir, "p"},
-		{MQTTConfig{User: "u", PasswordFile: file}, "", "secret "},
-		{MQTTConfig{User: "u"}, dir, "secret "},
-		{MQTTConfig{}, dir, ""},
-		{MQTTConfig{User: "u"}, t.TempDir(), ""},
-	} {
-		if got, err := readPassword(test.config, test.credentials); err != nil || got != test.want {
-			t.Errorf("%d: got %q, %v, want %q", i, got, err, test.want)
-		}
-	}
-}
-
 // TestWatchCommand keeps the hint that the daemon prints true.
 func TestWatchCommand(t *testing.T) {
 	for broker, want := range map[string]string{

@@ -25,7 +25,9 @@ const healthEach = time.Minute
 func (d *Daemon) report(ctx context.Context) {
 	tick := time.NewTicker(healthEach)
 	defer tick.Stop()
+	work := d.service.track("reporting")
 	for all := true; ; {
+		work.busy()
 		if err := d.tellHealth(); err != nil {
 			d.log.Error("tell the bridge's health", "err", err)
 		}
@@ -37,6 +39,7 @@ func (d *Daemon) report(ctx context.Context) {
 				d.log.Error("tell a source's state", "source", s.config.Name, "err", err)
 			}
 		}
+		work.idle()
 		select {
 		case <-tick.C:
 			all = true
@@ -52,6 +55,7 @@ func (d *Daemon) tellHealth() error { return d.client.SetHealth(d.health()) }
 
 // health looks at all parts.
 func (d *Daemon) health() publish.Health {
+	defer d.service.begin("looking at the bridge's health").idle()
 	now := d.now()
 	client, box := d.client.Stats(), d.outbox.Stats()
 	h := publish.Health{
@@ -68,7 +72,7 @@ func (d *Daemon) health() publish.Health {
 	}
 	h.FPS, h.Infer = d.pace.figures(now)
 	_, h.Step = d.steps.figures(now)
-	h.Checks = append(h.Checks, d.modelCheck(), d.delegateCheck(), outboxCheck(h.Outbox), d.diskCheck(), d.heatCheck())
+	h.Checks = append(h.Checks, d.modelCheck(), d.delegateCheck(), d.reloadCheck(), outboxCheck(h.Outbox), d.diskCheck(), d.heatCheck())
 	for _, s := range d.sources {
 		about := s.health(now)
 		h.Sources = append(h.Sources, about)

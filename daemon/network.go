@@ -92,6 +92,7 @@ func (d *Daemon) openNext(n *network) (*network, error) {
 		o.Options.Delegate, o.Options.Threads, o.Limit = r.Delegate, r.Threads, d.limit(r)
 		o.opens = d.opts.leastLimit
 		d.chooser.enter(n.choice.Key, r.Delegate)
+		d.service.starting("opening the model on "+string(r.Delegate), startTime)
 		engine, err := OpenEngine(o)
 		if err == nil {
 			if next.engine = engine; !r.Delegate.HasDriver() {
@@ -176,6 +177,7 @@ func (d *Daemon) fallBack(n *network, f camera.Frame, v View, failure *delegateE
 		return Result{}, failure
 	}
 	d.log.Error("delegate failed, trying the next best", "delegate", failed, "err", failure)
+	d.judging.extend(time.Duration(len(n.rest)) * startTime)
 	next, err := d.openNext(n)
 	if err != nil {
 		return Result{}, errors.Join(failure, err)

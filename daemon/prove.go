@@ -6,7 +6,6 @@ import (
 
 	"sightd/inference"
 	"sightd/inference/tflite"
-	"sightd/models"
 	"sightd/models/drawn"
 )
 
@@ -15,15 +14,15 @@ import (
 const referenceTolerance = 0.06
 
 // prove runs the golden inputs of the model's card. For a model without one, the built-in kernels give the scores if reference says so.
-func (e *Engine) prove(data []byte, card *models.Card, reference bool) error {
+func (e *Engine) prove(m *loadedModel, reference bool) error {
 	var goldens []inference.Golden
 	var tolerance float32
 	var err error
 	switch {
-	case card != nil:
-		goldens, tolerance, err = e.cardGoldens(card)
+	case m.card != nil:
+		goldens, tolerance, err = e.cardGoldens(m)
 	case reference && e.Delegation().Delegate != inference.CPU:
-		goldens, err = e.referenceGoldens(data)
+		goldens, err = e.referenceGoldens(m.data)
 		tolerance = referenceTolerance
 	default:
 		return nil
@@ -33,7 +32,7 @@ func (e *Engine) prove(data []byte, card *models.Card, reference bool) error {
 	}
 	e.Worst, err = inference.Prove(goldens, tolerance, e.scoresOf)
 	if err != nil {
-		if cause := e.diagnose(data, goldens, tolerance, err); cause != "" {
+		if cause := e.diagnose(m.data, goldens, tolerance, err); cause != "" {
 			err = fmt.Errorf("%w; likely cause: %s", err, cause)
 		}
 		return err
@@ -42,8 +41,9 @@ func (e *Engine) prove(data []byte, card *models.Card, reference bool) error {
 	return nil
 }
 
-func (e *Engine) cardGoldens(card *models.Card) ([]inference.Golden, float32, error) {
-	goldens, err := card.Goldens()
+func (e *Engine) cardGoldens(m *loadedModel) ([]inference.Golden, float32, error) {
+	card := m.card
+	goldens, err := m.goldens()
 	if err != nil {
 		return nil, 0, err
 	}

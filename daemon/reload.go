@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"sightd/inference"
 	"sightd/inference/auction"
 	"sightd/inference/tflite"
 	"sightd/publish"
@@ -15,7 +16,9 @@ import (
 
 // openChooser opens what finds out and remembers which delegate is best.
 func (d *Daemon) openChooser() {
-	d.chooser = &Chooser{Argv: d.opts.Trials, Log: d.log}
+	d.chooser = &Chooser{Argv: d.opts.Trials, Log: d.log, trying: func(on inference.Delegate) {
+		d.service.starting("finding out what runs the model best: trying "+string(on), startTime)
+	}}
 	if d.opts.Trials == nil {
 		return
 	}
@@ -50,7 +53,7 @@ func (d *Daemon) openFirst(ctx context.Context) (*network, error) {
 	o, err := d.config.Engine()
 	if err == nil {
 		var n *network
-		if n, err = d.openChecked(ctx, o); err == nil || o.Model == d.config.Model.Path {
+		if n, err = d.openChecked(ctx, d.config, o); err == nil || o.Model == d.config.Model.Path {
 			return n, err
 		}
 	}
@@ -58,7 +61,7 @@ func (d *Daemon) openFirst(ctx context.Context) (*network, error) {
 		return nil, err
 	}
 	d.log.Error("the installed model can't be used, running the configured one", "err", err)
-	n, configuredErr := d.openChecked(ctx, d.config.configured())
+	n, configuredErr := d.openChecked(ctx, d.config, d.config.configured())
 	if configuredErr != nil {
 		return nil, errors.Join(err, configuredErr)
 	}
@@ -66,13 +69,13 @@ func (d *Daemon) openFirst(ctx context.Context) (*network, error) {
 	return n, nil
 }
 
-// openChecked opens a model, and makes sure that the live sources can decide on what it says.
-func (d *Daemon) openChecked(ctx context.Context, o EngineOptions) (*network, error) {
+// openChecked opens a model, and makes sure that the live sources of c can decide on what it says.
+func (d *Daemon) openChecked(ctx context.Context, c Config, o EngineOptions) (*network, error) {
 	n, err := d.openNetwork(ctx, o)
 	if err != nil {
 		return nil, err
 	}
-	if err := d.config.checkDecisions(n.engine); err != nil {
+	if err := c.checkDecisions(n.engine); err != nil {
 		err = errors.Join(fmt.Errorf("use model %s: %w", modelName(o.Model), err), n.engine.Close())
 		d.noteUse()
 		return nil, err
@@ -80,70 +83,104 @@ func (d *Daemon) openChecked(ctx context.Context, o EngineOptions) (*network, er
 	return n, nil
 }
 
-// errStopping is what a request for another model is answered when it comes too late.
-var errStopping = errors.New("sightd stops")
+// errStopping is what a request is answered when it comes too late, and errRenewing when it comes while the configuration changes.
+var (
+	errStopping = errors.New("sightd stops")
+	errRenewing = errors.New("sightd takes another configuration over: ask again")
+)
 
-// reloading reads the model again when that is asked for, one time after the other, until ctx ends and d.asks is closed.
-func (d *Daemon) reloading(ctx context.Context) {
+// reloading reads configuration and model again when that is asked for, one time after the other, until ctx ends and d.asks is closed.
+// Another configuration ends the flow by stop, to be taken over when that stands still.
+func (d *Daemon) reloading(ctx context.Context, stop context.CancelCauseFunc) {
 	for {
+		var answer func(publish.ReloadResult, error)
 		select {
 		case <-d.opts.Reload:
-			d.reload(ctx) // it has told of its error
-		case answer := <-d.asks:
-			answer(d.reload(ctx))
+			answer = func(publish.ReloadResult, error) {} // it is told in the log
+		case answer = <-d.asks:
+			if answer == nil { // it is closed: all ends
+				return
+			}
 		case <-ctx.Done():
+			why := errStopping
+			if renewing(ctx) {
+				why = errRenewing
+			}
 			for answer := range d.asks { // requests come for a moment still
-				answer(publish.ReloadResult{}, errStopping)
+				answer(publish.ReloadResult{}, why)
 			}
 			return
 		}
+		result, next, err := d.reload(ctx)
+		if next != nil {
+			next.answer = answer
+			d.renewal = next
+			stop(errRenewing)
+			continue
+		}
+		answer(result, err)
 	}
 }
 
-// reload opens the model that is to be used now, proves and warms it beside the one in use, and puts it in that one's place between two
-// pictures. After an error, which is in the log, the one before goes on.
-func (d *Daemon) reload(ctx context.Context) (result publish.ReloadResult, err error) {
+// reload reads the configuration again, and opens the model that is to be used now, which is proven and warmed beside the one in use. With
+// the same configuration it puts it in that one's place between two pictures; another one is given back, to be taken over. After an error,
+// which is in the log and in bridge/health, all goes on as before.
+func (d *Daemon) reload(ctx context.Context) (result publish.ReloadResult, next *renewal, err error) {
 	if ctx.Err() != nil {
-		return result, errStopping
+		return result, nil, errStopping
 	}
+	d.log.Info("reading configuration and model again")
+	d.service.reloading()
 	defer func() {
 		if ctx.Err() != nil && err != nil {
 			err = fmt.Errorf("%w: %w", errStopping, err)
-		} else if err != nil {
-			d.log.Error("the model goes on that was used before", "err", err)
+		} else if next == nil {
+			d.reloaded(err)
+			d.service.started()
 		}
 	}()
 	defer tflite.Trim() // of the model before, or of the bad one
 	begun := d.now()
-	before := d.engine()
-	o, err := d.config.Engine()
+	config, keys, err := d.reread()
 	if err != nil {
-		return result, err
+		return result, nil, err
 	}
-	n, err := d.openChecked(ctx, o)
+	o, err := config.Engine()
+	if err != nil {
+		return result, nil, err
+	}
+	n, err := d.openChecked(ctx, config, o)
 	if err != nil {
 		d.noteUse()
-		return result, err
+		return result, nil, err
 	}
+	if len(keys) > 0 {
+		return result, &renewal{config: config, keys: keys, network: n, was: d.engine().SHA256, begun: begun}, nil
+	}
+	before := d.engine().SHA256
 	if err := d.hand(ctx, n); err != nil {
-		return result, err
+		return result, nil, err
 	}
 	if !n.wanted { // its delegate has failed meanwhile: then another one is the best
-		if n, err = d.openChecked(ctx, o); err != nil {
-			return result, err
+		if n, err = d.openChecked(ctx, config, o); err != nil {
+			return result, nil, err
 		}
 		if err := d.hand(ctx, n); err != nil {
-			return result, err
+			return result, nil, err
 		}
 	}
 	if !n.wanted {
-		return result, fmt.Errorf("use model %s: its delegates fail", modelName(o.Model))
+		return result, nil, fmt.Errorf("use model %s: its delegates fail", modelName(o.Model))
 	}
-	e := n.engine
+	return d.reloadResult(n.engine, before, begun), nil, nil
+}
+
+// reloadResult is what is told of a model that took over from the one with sha256 before.
+func (d *Daemon) reloadResult(e *Engine, before string, begun time.Time) publish.ReloadResult {
 	return publish.ReloadResult{
-		Model: e.Name, SHA256: e.SHA256, PreviousSHA256: before.SHA256, Changed: e.SHA256 != before.SHA256,
+		Model: e.Name, SHA256: e.SHA256, PreviousSHA256: before, Changed: e.SHA256 != before,
 		Delegate: string(e.Delegation().Delegate), Threads: e.Threads(), Proven: e.Proven, Took: d.now().Sub(begun).Round(time.Millisecond),
-	}, nil
+	}
 }
 
 // hand offers a network to the goroutine that judges.
@@ -162,6 +199,8 @@ func (d *Daemon) hand(ctx context.Context, n *network) error {
 // judges calls it, between two pictures. An error is that of a delegate that hangs: the process must end.
 func (d *Daemon) succeed(n *network) error {
 	defer close(n.taken)
+	d.judging.busy()
+	defer d.judging.idle()
 	if d.chooser.marked(n.choice.Key, n.engine.Delegation().Delegate) != "" {
 		err := d.retire(n)
 		d.noteUse()
@@ -180,11 +219,13 @@ func (d *Daemon) succeed(n *network) error {
 // askReload has the model read again for a request, and answers it.
 func (d *Daemon) askReload(working context.Context, r *publish.IncomingRequest) error {
 	answer := func(result publish.ReloadResult, err error) {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(working), stopTime) // the flow may have ended meanwhile
+		defer cancel()
 		if err != nil {
-			d.answered(r, r.AnswerError(working, err))
+			d.answered(r, r.AnswerError(ctx, err))
 			return
 		}
-		d.answered(r, r.AnswerReload(working, result))
+		d.answered(r, r.AnswerReload(ctx, result))
 	}
 	select {
 	case d.asks <- answer:

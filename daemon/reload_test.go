@@ -289,7 +289,7 @@ func TestReloadTooLate(t *testing.T) {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		d.reloading(ctx)
+		d.reloading(ctx, func(error) {})
 	}()
 	for range 3 {
 		answers := make(chan error, 1)

@@ -30,8 +30,8 @@ const (
 )
 
 // takeRequests hands the pictures of requests on, and answers what is no picture itself. When ctx ends it asks the broker for
-// no more, and goes on for a moment with what that has sent already: nobody else would get it until the next start.
-// Then it closes d.asks.
+// no more, and goes on for a moment with what that has sent already: nobody else would get it until the next start. What comes while
+// the flow is renewed waits for that. Then it closes d.asks.
 func (d *Daemon) takeRequests(ctx context.Context, taken chan<- *job) {
 	working, cancel := context.WithCancel(context.WithoutCancel(ctx)) // ends leaveTime after ctx: what is in hand then is answered
 	defer close(d.asks)
@@ -43,6 +43,9 @@ func (d *Daemon) takeRequests(ctx context.Context, taken chan<- *job) {
 		if err == nil {
 			d.takeRequest(ctx, working, r, taken)
 		}
+	}
+	if renewing(ctx) {
+		return
 	}
 	left := make(chan struct{})
 	go func() { // the broker's answer comes behind the requests that it has sent: those must be taken meanwhile
@@ -128,8 +131,11 @@ func (d *Daemon) explain(ctx context.Context, r *publish.IncomingRequest) error 
 // answerSnapshot waits for a picture of a live source.
 func (d *Daemon) answerSnapshot(ctx, working context.Context, r *publish.IncomingRequest) error {
 	p, err := d.portrait(ctx, r.Source)
-	if ctx.Err() != nil && err != nil {
-		err = errors.New("sightd stops")
+	switch {
+	case renewing(ctx) && err != nil:
+		err = errRenewing
+	case ctx.Err() != nil && err != nil:
+		err = errStopping
 	}
 	if err != nil {
 		return r.AnswerError(working, err)

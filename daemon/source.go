@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -36,6 +37,26 @@ func newSource(c SourceConfig, saved savedSource) *source {
 	}
 	s.state.Enabled = !saved.Disabled
 	return s
+}
+
+// openSources begins to watch the sources that aren't open yet, switched as they were before. d.sources is in the configuration's order
+// then.
+func (d *Daemon) openSources() error {
+	var all []*source
+	for _, c := range d.config.Sources {
+		if i := slices.IndexFunc(d.sources, func(s *source) bool { return s.config.Name == c.Name }); i >= 0 {
+			all = append(all, d.sources[i])
+			continue
+		}
+		s, err := d.openSource(c, d.parted[c.Name])
+		if err != nil {
+			return err
+		}
+		d.sources = append(d.sources, s) // what is open must be closed, whatever fails next
+		all = append(all, s)
+	}
+	d.sources = all
+	return nil
 }
 
 // openSource begins to watch a folder or a live source.
@@ -86,6 +107,7 @@ func (d *Daemon) set(name string, enabled bool) {
 		if s.config.Name != name {
 			continue
 		}
+		defer d.service.begin("switching " + name).idle()
 		if !s.enable(enabled) {
 			return
 		}

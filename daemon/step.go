@@ -118,9 +118,10 @@ const inFlight = 16 + publish.Window
 // which they came, so that all sources have their turn. Live sources hear what was said of their picture, and go on from there
 // (see watch). For the others one sends their events in order, and one files what was acknowledged. On the way out each stage
 // finishes what the one before it has handed over; what the broker then doesn't acknowledge in time stays in its folder for the
-// next start.
+// next start. With another configuration in d.renewal it ends, too, to be called again.
 func (d *Daemon) flow(ctx context.Context) error {
 	taken := make(chan *job)
+	d.asks = make(chan func(publish.ReloadResult, error), 4)
 	judged := make(chan *job, inFlight+heldRequests) // there is always room
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
@@ -159,7 +160,7 @@ func (d *Daemon) flow(ctx context.Context) error {
 		return nil
 	})
 	all.Go(func() error {
-		d.reloading(ctx)
+		d.reloading(ctx, stop)
 		return nil
 	})
 	all.Go(func() error {
@@ -204,9 +205,11 @@ func (d *Daemon) landed() { <-d.flights }
 // judge steps with what was taken. A fault of the machine ends all by stop; what still comes then is given back.
 func (d *Daemon) judge(taken <-chan *job, judged chan<- *job, stop context.CancelCauseFunc) error {
 	var fault error
-	var requests uint64 // judged
+	defer d.judging.idle()
 	for {
+		d.judging.idle()
 		j, more, err := d.nextJob(taken, fault == nil)
+		d.judging.busy()
 		if err != nil {
 			fault = err
 			stop(err)
@@ -227,8 +230,8 @@ func (d *Daemon) judge(taken <-chan *job, judged chan<- *job, stop context.Cance
 			if j.source != nil {
 				j.source.judged(&j.event)
 			} else {
-				requests++
-				j.event.Seq = requests
+				d.requests++
+				j.event.Seq = d.requests
 			}
 			judged <- j
 		case errors.Is(err, errUnread):
@@ -288,11 +291,17 @@ type sent struct {
 	acknowledged <-chan error
 }
 
-// deliver sends events and has those filed that the broker has acknowledged. After ctx has ended it goes on for stopTime.
+// deliver sends events and has those filed that the broker has acknowledged. After ctx has ended it goes on for stopTime, or renewTime.
 func (d *Daemon) deliver(ctx context.Context, judged <-chan *job) {
 	sending, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
-	defer context.AfterFunc(ctx, func() { time.AfterFunc(stopTime, cancel) })()
+	defer context.AfterFunc(ctx, func() {
+		if renewing(ctx) {
+			time.AfterFunc(renewTime, cancel)
+		} else {
+			time.AfterFunc(stopTime, cancel)
+		}
+	})()
 	pending := make(chan sent, publish.Window)
 	var filing errgroup.Group
 	filing.Go(func() error {
@@ -331,6 +340,7 @@ func (d *Daemon) await(sending context.Context, s sent) {
 		d.undelivered(s.job, err)
 		return
 	}
+	defer d.service.begin("publishing what " + s.job.source.config.Name + " shows").idle()
 	d.show(s.job)
 	d.file(s.job)
 }
@@ -351,7 +361,7 @@ func (d *Daemon) show(j *job) {
 // undelivered gives a picture back whose event didn't arrive, or refuses one whose event can't be made.
 func (d *Daemon) undelivered(j *job, err error) {
 	if errors.Is(err, context.Canceled) || errors.Is(err, publish.ErrClosed) {
-		d.log.Warn("not delivered before the stop; the picture stays in its folder", "source", j.event.Source, "file", j.event.File)
+		d.log.Warn("not delivered in time; the picture stays in its folder", "source", j.event.Source, "file", j.event.File)
 		j.item.Release()
 		return
 	}
@@ -362,6 +372,7 @@ func (d *Daemon) undelivered(j *job, err error) {
 
 // file moves a delivered picture out of the way and logs what it was.
 func (d *Daemon) file(j *job) {
+	defer d.service.begin("putting a picture of " + j.source.config.Name + " away").idle()
 	var result json.RawMessage
 	var err error
 	if j.source.config.Results {

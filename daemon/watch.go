@@ -43,6 +43,7 @@ type watcher struct {
 	source *source
 	live   *live.Live
 
+	work    *track // what its goroutine is at
 	shot    capture.Shot
 	job     job        // the picture that is judged
 	answer  chan error // of the judge: nil, errStale or errStopped
@@ -69,15 +70,11 @@ func (d *Daemon) openWatcher(s *source) (*watcher, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open source %s: %w", s.config.Name, err)
 	}
-	o, err := newObserver(s.config, d.config.Decide, d.engine(), d.limits())
+	o, err := d.observe(s.config)
 	if err != nil {
 		return nil, err
 	}
-	if o.config.FPS == 0 {
-		o.config.FPS = most
-	}
-	w := &watcher{observer: o, source: s, answer: make(chan error, 1), sitters: make(chan chan<- portrait, heldRequests)}
-	w.live, err = live.Start(live.Options{
+	l, err := live.Start(live.Options{
 		Name: s.config.Name, Open: open, Stall: s.config.Stall, Enabled: s.state.Enabled,
 		Changed: func() { signal(d.look) },
 		Log:     d.log,
@@ -85,15 +82,33 @@ func (d *Daemon) openWatcher(s *source) (*watcher, error) {
 	if err != nil {
 		return nil, errors.Join(err, o.close())
 	}
-	return w, nil
+	return newWatcher(s, o, l), nil
+}
+
+// observe makes what looks at the pictures of c.
+func (d *Daemon) observe(c SourceConfig) (*observer, error) {
+	o, err := newObserver(c, d.config.Decide, d.engine(), d.limits())
+	if err == nil && o.config.FPS == 0 {
+		o.config.FPS = most
+	}
+	return o, err
+}
+
+func newWatcher(s *source, o *observer, l *live.Live) *watcher {
+	return &watcher{observer: o, source: s, live: l, answer: make(chan error, 1), sitters: make(chan chan<- portrait, heldRequests)}
 }
 
 func (w *watcher) close() error { return errors.Join(w.live.Close(), w.observer.close()) }
 
 // watch looks at a live source's pictures until ctx ends.
 func (d *Daemon) watch(ctx context.Context, w *watcher, taken chan<- *job) error {
+	w.work = d.service.track("a picture of " + w.config.Name)
+	defer w.work.idle()
 	for {
-		switch err := w.live.Next(ctx, &w.shot); {
+		w.work.idle()
+		err := w.live.Next(ctx, &w.shot)
+		w.work.busy()
+		switch {
 		case errors.Is(err, io.EOF): // it may be switched off and on again
 		case err != nil:
 			return nil // ctx has ended: the source is closed later
@@ -178,6 +193,8 @@ func (d *Daemon) glance(ctx context.Context, w *watcher, taken chan<- *job) erro
 
 // hand has the picture judged when it is its turn.
 func (w *watcher) hand(ctx context.Context, taken chan<- *job) error {
+	w.work.idle() // the judge is what may be stuck
+	defer w.work.busy()
 	select {
 	case taken <- &w.job:
 		return <-w.answer // the judge answers always
@@ -309,6 +326,7 @@ func (d *Daemon) lookAfter(ctx context.Context) {
 			}
 		}
 		d.heat.feel()
+		d.service.look(d, d.now())
 		select {
 		case <-tick.C:
 		case <-ctx.Done():

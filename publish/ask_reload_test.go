@@ -3,6 +3,7 @@ package publish
 import (
 	"context"
 	"errors"
+	"reflect"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -23,13 +24,13 @@ func TestAskReload(t *testing.T) {
 		}
 		return r.AnswerReload(ctx, testReload)
 	})
-	if r, err := AskReload(deadline(t), quick(broker, nil)); err != nil || r != testReload {
+	if r, err := AskReload(deadline(t), quick(broker, nil)); err != nil || !reflect.DeepEqual(r, testReload) {
 		t.Errorf("want %+v, have %+v, %v", testReload, r, err)
 	}
 	refuse.Store(true)
 	r, err := AskReload(deadline(t), quick(broker, nil))
 	const want = "the model before goes on: sightd answers: golden input 1: tench has 0.1\ufffd[2J, want 0.9"
-	if !errors.Is(err, ErrNotReloaded) || err.Error() != want || r != (ReloadResult{}) {
+	if !errors.Is(err, ErrNotReloaded) || err.Error() != want || !reflect.DeepEqual(r, ReloadResult{}) {
 		t.Errorf("want error %q, have %+v, %v", want, r, err)
 	}
 }
@@ -81,7 +82,7 @@ func TestReloadTakesMinutes(t *testing.T) {
 	if a.err != nil || a.response.Error != "" {
 		t.Fatalf("have %s, %v", mustJSON(t, a.response), a.err)
 	}
-	if r, err := ParseReload(a.response.Data); err != nil || r != testReload {
+	if r, err := ParseReload(a.response.Data); err != nil || !reflect.DeepEqual(r, testReload) {
 		t.Errorf("want %+v, have %+v, %v", testReload, r, err)
 	}
 }

@@ -2,6 +2,7 @@ package publish
 
 import (
 	"encoding/json"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -10,6 +11,7 @@ import (
 var testReload = ReloadResult{
 	Model: "googlenet-int8", SHA256: testModel.SHA256, PreviousSHA256: strings.Repeat("c0de", 16), Delegate: "xnnpack", Threads: 4, Proven: 3,
 	Changed: true, Took: 2345 * time.Millisecond,
+	Keys: []string{"decide.enter", "sources.door"},
 }
 
 func TestReloadResponse(t *testing.T) {
@@ -20,7 +22,7 @@ func TestReloadResponse(t *testing.T) {
 	golden(t, "response-reload.json", got)
 	conforms(t, "response", got)
 	r, ok := parseResponse(got)
-	if back, err := ParseReload(r.Data); err != nil || !ok || back != testReload {
+	if back, err := ParseReload(r.Data); err != nil || !ok || !reflect.DeepEqual(back, testReload) {
 		t.Errorf("want %+v back, have %+v, %v", testReload, back, err)
 	}
 

@@ -28,10 +28,11 @@ func TestDoctor(t *testing.T) {
 		want []string // in stdout, or in stderr of a usage error
 	}{
 		{"right", []string{"-c", right}, exitOK, []string{
-			"ok    configuration ", "ok    libraries           TensorFlow Lite 2.20.0, OpenCV 4.13.0\n", "right on 4 golden inputs\n",
+			"ok    configuration ", "ok    libraries           TensorFlow Lite 2.20.0, OpenCV 4.13.0, glibc ", "right on 4 golden inputs\n",
 			"ok    state_dir           " + dir + "/state is missing: sightd makes it\n", "ok    broker port ", " failed\n"}},
 		{"wrong", []string{"-c", wrong}, exitRefused, []string{
 			"fail  configuration  " + wrong + ":4:1: qos: unknown key; did you mean mqtt.qos?\n", "-> correct it", "1 failed\n"}},
+		{"defaults", []string{"-c", ""}, exitOK, []string{"  no file (-c), the defaults and variables: 1 source"}},
 		{"missing", []string{"-c", dir + "/none.yaml"}, exitRefused, []string{"no such file", "-> \"sightd config init\""}},
 		{"argument", []string{"x"}, exitUsage, []string{"want no arguments, have \"x\""}},
 		{"flag", []string{"-x"}, exitUsage, []string{"flag provided but not defined"}},
@@ -91,15 +92,17 @@ func TestPrintReport(t *testing.T) {
 	var b strings.Builder
 	printReport(&b, doctor.Report{Status: doctor.Fail, Findings: []doctor.Finding{
 		{Name: "clock", Status: doctor.OK, Detail: "right"},
+		{Name: "source a", Status: doctor.Warn, Detail: "b", Hint: "do this"},
 		{Name: "source a", Status: doctor.Warn, Detail: "a\x1b[2J", Hint: "do this"},
 		{Name: "model", Status: doctor.Fail, Detail: "gone"},
 	}})
 	const want = `ok    clock     right
+warn  source a  b
 warn  source a  "a\x1b[2J"
              -> do this
 fail  model     gone
 
-1 ok, 1 to look after, 1 failed
+1 ok, 2 to look after, 1 failed
 `
 	if b.String() != want {
 		t.Errorf("got\n%s\nwant\n%s", b.String(), want)

@@ -26,7 +26,7 @@ Exit status: 0 answered, 1 not answered, 2 usage.`
 
 func explainCommand(ctx context.Context, c *call) error {
 	fs := c.flags("explain", "SOURCE [--at TIME] [--span 1m] [-c FILE] [--json]", explainAbout)
-	file := fs.String("c", "", "configuration `FILE` (YAML)")
+	fs.String("c", "", daemonFlag)
 	at := fs.String("at", "", "`TIME` to look at: 14:03 or 14:03:05, the last one, or RFC 3339; now where it is left out")
 	span := fs.Duration("span", publish.DefaultSpan, "how far to look to both sides of that")
 	asJSON := fs.Bool("json", false, "print the answer as a JSON object in place of a table")
@@ -47,7 +47,11 @@ func explainCommand(ctx context.Context, c *call) error {
 		}
 		request["at"] = moment.Format(time.RFC3339Nano) // the daemon may be in another time zone
 	}
-	data, err := askDaemon(ctx, *file, publish.Explain, request)
+	file, err := daemonFile(c, fs)
+	if err != nil {
+		return err
+	}
+	data, err := askDaemon(ctx, file, publish.Explain, request)
 	if err != nil {
 		return err
 	}

@@ -107,6 +107,39 @@ func TestConfigInit(t *testing.T) {
 	}
 }
 
+// TestConfigService has the service's configuration checked, and names that no instance may have.
+func TestConfigService(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "sightd.yaml")
+	for _, args := range [][]string{{"config", "init", "--service"}, {"config", "init", "--service", "door"}} {
+		code, text, stderr := sightd(t, nil, args...)
+		if code != exitOK || !strings.Contains(text, "systemctl reload sightd") {
+			t.Fatalf("%q: got %d %q", args, code, stderr)
+		}
+		if err := os.WriteFile(file, []byte(text), 0o666); err != nil {
+			t.Fatal(err)
+		}
+		if code, stdout, stderr := sightd(t, nil, "config", "check", file); code != exitOK || stdout != file+" is right\n" {
+			t.Errorf("check what %q printed: got %d %q %q", args, code, stdout, stderr)
+		}
+	}
+	for _, test := range []struct {
+		args []string
+		code int
+		want string
+	}{
+		{[]string{"init", "--service", "sightd"}, exitRefused, "want another name"},
+		{[]string{"init", "--service", "a/b"}, exitRefused, "want 1 to 32"},
+		{[]string{"init", "--service", ""}, exitUsage, "want a name behind --service"},
+		{[]string{"init", "--service", "a", "b"}, exitUsage, "one name at most"},
+		{[]string{"show", "--service"}, exitUsage, "want --service with init"},
+		{[]string{"init", "door"}, exitUsage, "want one of init"},
+	} {
+		if code, stdout, stderr := sightd(t, nil, append([]string{"config"}, test.args...)...); code != test.code || stdout != "" || !strings.Contains(stderr, test.want) {
+			t.Errorf("%q: got %d %q %q, want %d and %q", test.args, code, stdout, stderr, test.code, test.want)
+		}
+	}
+}
+
 // TestConfigLabels has a label that the model hasn't, with a live source and without one.
 func TestConfigLabels(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "sightd.yaml")
@@ -119,7 +152,8 @@ func TestConfigLabels(t *testing.T) {
 		{rule, exitRefused, "sightd config: " + file + ":1:19: decide.labels[\"tensh\"]: no such label, did you mean \"tench\"?\n"},
 		{rule + camera, exitRefused, "sightd config: " + file + ":1:19: decide.labels[\"tensh\"]: no such label, did you mean \"tench\"?\n"},
 		{camera + "decide: {labels: {tench: deny, \"9\": 0.9}}\n", exitOK, file + " is right\n"},
-		{rule + camera + "model: {path: /none.tflite}\n", exitOK, file + " is right; it wasn't held against the model's labels: open model: open /none.tflite: no such file or directory\n"},
+		{rule + camera + "model: {path: /none.tflite}\n", exitOK, file + ":3:9: model.path: warning: decide wasn't held against the model's labels: " +
+			"open model: open /none.tflite: no such file or directory\n" + file + " is right, with a warning\n"},
 	} {
 		if err := os.WriteFile(file, []byte(test.text), 0o666); err != nil {
 			t.Fatal(err)

@@ -28,7 +28,7 @@ func modelCommand(ctx context.Context, c *call) error {
 	fs := c.flags("model", "info|dump|verify|use [FILE]", modelAbout)
 	delegates := fs.String("delegate", "", "the delegates that verify tries, with commas between; without it cpu, xnnpack and, where its libraries are, gpu")
 	threads := fs.Int("threads", 0, "number of threads of verify; 0 is one for each core, at most 4")
-	file := fs.String("c", "", "configuration `FILE` (YAML) of the daemon, for use")
+	fs.String("c", "", "for use: "+daemonFlag)
 	arguments, err := c.parse(fs)
 	if err != nil {
 		return err
@@ -46,7 +46,10 @@ func modelCommand(ctx context.Context, c *call) error {
 	case "verify":
 		err = modelVerify(ctx, out, path, *delegates, *threads)
 	case "use":
-		err = modelUse(ctx, out, *file, path)
+		var file string
+		if file, err = daemonFile(c, fs); err == nil {
+			err = modelUse(ctx, out, file, path)
+		}
 	default:
 		return usageError{fmt.Sprintf("want info, dump, verify or use, have %q", arguments[0])}
 	}

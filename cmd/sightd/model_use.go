@@ -39,7 +39,7 @@ func modelUse(ctx context.Context, w io.Writer, file, path string) error {
 		return fmt.Errorf("the daemon's answer wasn't waited for: it may run %s soon, and does so from the next start on", name)
 	case err != nil:
 		fmt.Fprintf(w, "%s is run from the next start on.\n", name)
-		fmt.Fprintf(w, "The daemon couldn't be told to run it now: %s\nIf it runs, send it SIGHUP.\n", printable(err.Error()))
+		fmt.Fprintf(w, "No daemon answers now: %s\nIf one runs all the same, send it SIGHUP (systemctl reload sightd).\n", printable(err.Error()))
 		return nil
 	case r.SHA256 != used.SHA256:
 		return errors.Join(fmt.Errorf("the daemon has read its model again, but runs %s (sha256 %s), not %s: "+
@@ -50,6 +50,10 @@ func modelUse(ctx context.Context, w io.Writer, file, path string) error {
 	if r.Proven > 0 {
 		proven = fmt.Sprintf("right on %d golden inputs", r.Proven)
 	}
-	fmt.Fprintf(w, "sightd runs %s now: %s with %d threads, %s, after %s\n", name, printable(r.Delegate), r.Threads, proven, r.Took)
+	threads := "1 thread"
+	if r.Threads != 1 {
+		threads = fmt.Sprintf("%d threads", r.Threads)
+	}
+	fmt.Fprintf(w, "sightd runs %s now: %s with %s, %s, after %s\n", name, printable(r.Delegate), threads, proven, r.Took)
 	return nil
 }

@@ -18,7 +18,7 @@ nothing stays on the broker. Exit status: 0 all stages passed, 1 one failed, 2 u
 
 func mqttCommand(ctx context.Context, c *call) error {
 	fs := c.flags("mqtt", "test [-c FILE] [--json]", mqttAbout)
-	file := fs.String("c", "", "configuration `FILE` (YAML)")
+	fs.String("c", "", daemonFlag)
 	asJSON := fs.Bool("json", false, "print a JSON object in place of a table")
 	timeout := fs.Duration("timeout", 0, "how long each stage may take; 0 is 10s")
 	arguments, err := c.parse(fs)
@@ -30,7 +30,11 @@ func mqttCommand(ctx context.Context, c *call) error {
 	case *timeout < 0:
 		return usageError{fmt.Sprintf("-timeout: want 0 or more, have %v", *timeout)}
 	}
-	config, err := daemon.Load(*file, os.Environ())
+	file, err := daemonFile(c, fs)
+	if err != nil {
+		return err
+	}
+	config, err := daemon.Load(file, os.Environ())
 	if err != nil {
 		return err
 	}

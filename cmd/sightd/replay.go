@@ -50,7 +50,7 @@ func replayCommand(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	options.Log = newLog(c.stderr, config.Log)
+	options.Log, _ = newLog(c.stderr, config.Log) // its level stays
 	began, told := time.Now(), 0
 	progress := newReplayProgress(c.stderr, began)
 	options.Event = func(e decide.Event, m publish.Model) error {
