@@ -14,6 +14,7 @@ import (
 	"sightd/inference"
 	"sightd/inference/litert"
 	"sightd/inference/tflite"
+	"sightd/models"
 	"sightd/preprocess"
 	"sightd/publish"
 )
@@ -89,6 +90,10 @@ func OpenEngine(o EngineOptions) (*Engine, error) {
 	if o.SHA256 != "" && m.sum != o.SHA256 {
 		return nil, fmt.Errorf("open model %s: want the file with sha256 %s, it was replaced by one with %s", modelName(o.Model), o.SHA256, m.sum)
 	}
+	if m.card != nil {
+		go m.goldens()    // they are drawn while the model is opened
+		defer m.goldens() // and that has ended when this has
+	}
 	run, guard, err := openGuarded(m.data, o)
 	if err != nil {
 		return nil, fmt.Errorf("open model %s: %w", modelName(o.Model), err)
@@ -110,7 +115,7 @@ func OpenEngine(o EngineOptions) (*Engine, error) {
 	}
 	e.Labels, err = modelLabels(o.Labels, m.file, m.card, len(e.scores))
 	if err == nil {
-		err = e.prove(m.data, m.card, o.Reference)
+		err = e.prove(m, o.Reference)
 	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open model %s: %w", modelName(o.Model), err), e.Close())
@@ -141,6 +146,9 @@ func openGuarded(data []byte, o EngineOptions) (inference.Classifier, *guarded, 
 // openClassifier opens a model's file with what runs the delegate.
 func openClassifier(data []byte, o inference.Options) (inference.Classifier, error) {
 	if o.Delegate != inference.GPU {
+		if models.Embedded(data) {
+			return tflite.OpenConstant(data, o)
+		}
 		return tflite.OpenBytes(data, o)
 	}
 	dir, err := tflite.Dir()

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"sync"
 
 	"sightd/decide"
 	"sightd/export/tflitefile"
@@ -114,6 +115,8 @@ type loadedModel struct {
 	card *models.Card // nil: it has none
 	file *tflitefile.Model
 	sum  string // sha256
+
+	goldens func() ([]inference.Golden, error) // draws those of the card, once
 }
 
 // load reads a model.
@@ -124,7 +127,8 @@ func load(path string) (*loadedModel, error) {
 	}
 	m := &loadedModel{data: data, card: card}
 	if card != nil {
-		m.sum = card.File.SHA256 // ReadModel has compared it with the file's
+		m.goldens = sync.OnceValues(card.Goldens)
+		m.sum = card.File.SHA256 // ReadModel has compared it with the file's, a test with the embedded one's
 	} else {
 		m.sum = models.Sum(data)
 	}

@@ -3,7 +3,9 @@ package models
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"sync"
 
 	"sightd/inference"
 	"sightd/models/drawn"
@@ -177,15 +179,20 @@ func (c *Card) JSON() ([]byte, error) {
 	return append(data, '\n'), nil
 }
 
-// Goldens draws the card's golden inputs. A picture that this version can't draw is an error.
+// Goldens draws the card's golden inputs, at once. A picture that this version can't draw is an error.
 func (c *Card) Goldens() ([]inference.Golden, error) {
 	goldens := make([]inference.Golden, len(c.Golden.Inputs))
+	errs := make([]error, len(goldens))
+	var drawing sync.WaitGroup
 	for i, item := range c.Golden.Inputs {
-		pixels, err := drawn.Picture(item.Name, c.Input.Size)
-		if err != nil {
-			return nil, fmt.Errorf("read model card: %w", err)
-		}
-		goldens[i] = inference.Golden{Name: item.Name, Pixels: pixels, Scores: item.Scores}
+		drawing.Go(func() {
+			pixels, err := drawn.Picture(item.Name, c.Input.Size)
+			goldens[i], errs[i] = inference.Golden{Name: item.Name, Pixels: pixels, Scores: item.Scores}, err
+		})
+	}
+	drawing.Wait()
+	if err := errors.Join(errs...); err != nil {
+		return nil, fmt.Errorf("read model card: %w", err)
 	}
 	return goldens, nil
 }

@@ -48,6 +48,9 @@ func TestDefaultCard(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if err := card.Matches(data); err != nil {
+		t.Error(err)
+	}
 	if err := card.Matches(append([]byte{0}, data...)); err == nil || !strings.Contains(err.Error(), card.File.SHA256) {
 		t.Errorf("another file: got error %v, want one with both sums", err)
 	}

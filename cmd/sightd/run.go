@@ -26,6 +26,7 @@ func runCommand(ctx context.Context, c *call) error {
 	if len(arguments) > 0 {
 		return usageError{fmt.Sprintf("want no arguments, have %q", arguments[0])}
 	}
+	limitMemory(os.DirFS("/"), os.Getenv)
 	load := func() (daemon.Config, error) { return daemon.Load(*file, os.Environ()) }
 	config, err := load()
 	if err != nil {

@@ -58,8 +58,20 @@ func Open(path string, opts inference.Options) (*Classifier, error) {
 // OpenBytes opens a .tflite file that is in memory, with any delegate but the GPU, which package litert runs. The bytes are copied into
 // a file without a name, which the library maps: go-tflite's NewModel would keep a copy for ever. The error names no file.
 func OpenBytes(data []byte, opts inference.Options) (*Classifier, error) {
+	return openWith(load, data, opts)
+}
+
+// OpenConstant is OpenBytes of a file that lies where the program has its constants, as an embedded one does: it isn't copied.
+func OpenConstant(data []byte, opts inference.Options) (*Classifier, error) {
+	return openWith(point, data, opts)
+}
+
+func openWith(load func([]byte) (*tflite.Model, error), data []byte, opts inference.Options) (*Classifier, error) {
 	if opts.Threads < 0 || opts.Threads > MaxThreads {
 		return nil, fmt.Errorf("threads: want 0 (chosen by sightd) to %d, have %d", MaxThreads, opts.Threads)
+	}
+	if len(data) < 8 || string(data[4:8]) != "TFL3" {
+		return nil, errors.New("not a TensorFlow Lite model: want \"TFL3\" at byte 4")
 	}
 	model, err := load(data)
 	if err != nil {
@@ -82,9 +94,6 @@ func numThreads(n int) int {
 
 // load makes a model of the bytes. The library's verifier has walked the flatbuffer when it returns.
 func load(data []byte) (*tflite.Model, error) {
-	if len(data) < 8 || string(data[4:8]) != "TFL3" {
-		return nil, errors.New("not a TensorFlow Lite model: want \"TFL3\" at byte 4")
-	}
 	fd, err := unix.MemfdCreate("model.tflite", unix.MFD_CLOEXEC)
 	if err != nil {
 		return nil, fmt.Errorf("create a file in memory for the model: %w", err)

@@ -8,9 +8,11 @@
 package drawn
 
 import (
+	_ "embed"
 	"fmt"
 	"image"
 	"math"
+	"slices"
 )
 
 // Names lists the pictures, in order.
@@ -19,8 +21,26 @@ func Names() []string { return []string{"golf_ball", "parachute", "gradient", "n
 // MaxSize is the largest side that Picture draws.
 const MaxSize = 4096
 
-// Picture draws a picture of size by size pixels: RGB, 8 bits a channel, row by row, 3*size*size bytes.
+// kept holds all pictures at keptSize, the default model's, in the order of Names: to draw them takes a small board as long as everything
+// else that its start does.
+//
+//go:embed size160.rgb
+var kept string
+
+const (
+	keptSize  = 160
+	keptBytes = 3 * keptSize * keptSize
+)
+
+// Picture gives a picture of size by size pixels: RGB, 8 bits a channel, row by row, 3*size*size bytes.
 func Picture(name string, size int) ([]byte, error) {
+	if i := slices.Index(Names(), name); i >= 0 && size == keptSize {
+		return []byte(kept[i*keptBytes:][:keptBytes]), nil
+	}
+	return draw(name, size)
+}
+
+func draw(name string, size int) ([]byte, error) {
 	if size < 1 || size > MaxSize {
 		return nil, fmt.Errorf("draw %s: want a size from 1 to %d, have %d", name, MaxSize, size)
 	}
@@ -33,11 +53,15 @@ func Picture(name string, size int) ([]byte, error) {
 	if !ok {
 		return nil, fmt.Errorf("draw %q: want one of %v", name, Names())
 	}
+	at := make([]float64, samples*size) // of each sample along a side, from 0 to 1
+	for i := range at {
+		at[i] = (float64(i/samples) + float64((float64(i%samples)+0.5)/samples)) / float64(size)
+	}
 	pixels := make([]byte, 0, 3*size*size)
 	for y := range size {
 		for x := range size {
-			rgb := pixel(shade, x, y, size)
-			pixels = append(pixels, rgb[:]...)
+			c := average(shade, at[samples*x:][:samples], at[samples*y:][:samples])
+			pixels = append(pixels, level(c.r), level(c.g), level(c.b))
 		}
 	}
 	return pixels, nil
@@ -57,30 +81,27 @@ func Image(name string, size int) (*image.NRGBA, error) {
 	return img, nil
 }
 
-// color is red, green and blue from 0 to 1.
-type color [3]float64
+// color is red, green and blue from 0 to 1. It is a struct, since a function's result is kept in registers then, which an array isn't.
+type color struct{ r, g, b float64 }
 
 // samples is the number of samples along each side of a pixel.
 const samples = 3
 
-// pixel averages a shade over a pixel. Shades take x and y from 0 (left, top) to 1.
-func pixel(shade func(x, y float64) color, x, y, size int) (rgb [3]byte) {
-	var sum color
-	for j := range samples {
-		for i := range samples {
-			c := shade(
-				(float64(x)+float64((float64(i)+0.5)/samples))/float64(size),
-				(float64(y)+float64((float64(j)+0.5)/samples))/float64(size))
-			for k := range c {
-				sum[k] += min(max(c[k], 0), 1)
-			}
+// average gives the mean of a shade over the samples of a pixel, times their number. Shades take x and y from 0 (left, top) to 1.
+func average(shade func(x, y float64) color, xs, ys []float64) (sum color) {
+	for _, y := range ys {
+		for _, x := range xs {
+			c := shade(x, y)
+			sum.r += min(max(c.r, 0), 1)
+			sum.g += min(max(c.g, 0), 1)
+			sum.b += min(max(c.b, 0), 1)
 		}
 	}
-	for k := range rgb {
-		rgb[k] = byte(math.Floor(float64(sum[k]*255/(samples*samples)) + 0.5))
-	}
-	return rgb
+	return sum
 }
+
+// level is a channel's byte.
+func level(sum float64) byte { return byte(math.Floor(float64(sum*255/(samples*samples)) + 0.5)) }
 
 // gradient rises in red from left to right, in green from top to bottom, and falls in blue along the diagonal.
 func gradient(x, y float64) color { return color{x, y, 1 - float64((x+y)/2)} }
@@ -118,5 +139,5 @@ func mix(a, b, t float64) float64 { return a + float64((b-a)*t) }
 
 // mixColor mixes each channel.
 func mixColor(a, b color, t float64) color {
-	return color{mix(a[0], b[0], t), mix(a[1], b[1], t), mix(a[2], b[2], t)}
+	return color{mix(a.r, b.r, t), mix(a.g, b.g, t), mix(a.b, b.b, t)}
 }

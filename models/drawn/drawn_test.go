@@ -18,7 +18,7 @@ func TestPictures(t *testing.T) {
 	var b strings.Builder
 	for _, name := range Names() {
 		for _, size := range []int{96, 160, 224, 480} {
-			pixels, err := Picture(name, size)
+			pixels, err := draw(name, size)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -37,6 +37,28 @@ func TestPictures(t *testing.T) {
 	}
 	if b.String() != string(want) {
 		t.Errorf("the pictures have changed: have\n%swant\n%s", b.String(), want)
+	}
+}
+
+// TestKept compares the pictures that are kept with what is drawn.
+func TestKept(t *testing.T) {
+	var all []byte
+	for _, name := range Names() {
+		pixels, err := draw(name, keptSize)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, pixels...)
+		if have, err := Picture(name, keptSize); err != nil || !*update && !bytes.Equal(have, pixels) {
+			t.Errorf("%s: want what is drawn, have others (%v)", name, err)
+		}
+	}
+	if *update {
+		if err := os.WriteFile("size160.rgb", all, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	} else if kept != string(all) {
+		t.Error("size160.rgb: want what is drawn: go test ./models/drawn -update")
 	}
 }
 

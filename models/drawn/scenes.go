@@ -42,10 +42,6 @@ func grass(x, y, cx, cy, r float64) color {
 
 // parachute is a striped canopy with lines and a jumper below it, before a blue sky.
 func parachute(x, y float64) color {
-	sky := mixColor(color{0.22, 0.45, 0.80}, color{0.66, 0.80, 0.94}, y)
-	cloud := float64(0.6*valueNoise(float64(x*4), float64(y*6))) + float64(0.4*valueNoise(float64(x*9)+3, float64(y*13)))
-	sky = mixColor(sky, color{0.95, 0.96, 0.98}, float64(0.5*max(0, cloud-0.5)))
-
 	const cx, cy, rx, ry = 0.5, 0.40, 0.34, 0.26
 	dx, dy := (x-cx)/rx, (y-cy)/ry
 	// The canopy is the upper half of an ellipse, striped in gores.
@@ -61,13 +57,20 @@ func parachute(x, y float64) color {
 		if gore&1 == 0 {
 			c = color{0.97, 0.95, 0.90}
 		}
-		return color{float64(c[0] * shade), float64(c[1] * shade), float64(c[2] * shade)}
+		return color{float64(c.r * shade), float64(c.g * shade), float64(c.b * shade)}
 	}
-	return rigging(x, y, sky, cx, cy, rx)
+	return rigging(x, y, cx, cy, rx)
 }
 
-// rigging is the parachute's lines and the jumper.
-func rigging(x, y float64, sky color, cx, cy, rx float64) color {
+// sky is blue with clouds.
+func sky(x, y float64) color {
+	blue := mixColor(color{0.22, 0.45, 0.80}, color{0.66, 0.80, 0.94}, y)
+	cloud := float64(0.6*valueNoise(float64(x*4), float64(y*6))) + float64(0.4*valueNoise(float64(x*9)+3, float64(y*13)))
+	return mixColor(blue, color{0.95, 0.96, 0.98}, float64(0.5*max(0, cloud-0.5)))
+}
+
+// rigging is the parachute's lines and the jumper, before the sky.
+func rigging(x, y, cx, cy, rx float64) color {
 	const jumperY = 0.78
 	if y > cy && y < jumperY {
 		t := (y - cy) / (jumperY - cy)
@@ -89,5 +92,5 @@ func rigging(x, y float64, sky color, cx, cy, rx float64) color {
 	if y > jumperY+0.11 && y < jumperY+0.19 && (math.Abs(x-cx-0.016) < 0.011 || math.Abs(x-cx+0.016) < 0.011) {
 		return color{0.10, 0.10, 0.16}
 	}
-	return sky
+	return sky(x, y)
 }
