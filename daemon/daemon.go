@@ -90,6 +90,8 @@ type Daemon struct {
 	sitting chan struct{}                          // holds a token for each snapshot that is waited for
 	waiting sync.WaitGroup
 
+	ends     <-chan struct{}        // closed when all ends: not for another configuration
+	end      context.CancelFunc     // closes it; Run's
 	requests uint64                 // that were judged
 	renewal  *renewal               // why the flow has ended: what it is to go on with; nil: all ends
 	parted   map[string]savedSource // what is remembered of sources that were closed, by name
@@ -123,6 +125,9 @@ func Run(ctx context.Context, config Config, opts Options) (err error) {
 			d.log.Info("sightd has stopped")
 		}
 	}()
+	ending, end := context.WithCancel(ctx)
+	defer end() // before close: what hangs then isn't waited for as long as a picture
+	d.ends, d.end = ending.Done(), end
 	if err := d.openOutbox(); err != nil { // first: no other sightd has this state then
 		return err
 	}

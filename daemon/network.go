@@ -76,7 +76,7 @@ func (d *Daemon) openNetwork(ctx context.Context, o EngineOptions) (*network, er
 	if err != nil {
 		return nil, err
 	}
-	o.SHA256, o.loaded, o.Options.WeightCache, o.ends = m.sum, m, d.chooser.cache(m.sum), ctx.Done()
+	o.SHA256, o.loaded, o.Options.WeightCache, o.ends = m.sum, m, d.chooser.cache(m.sum), d.ends
 	return d.openNext(&network{options: o, choice: choice, rest: choice.Order, trouble: choice.Trouble})
 }
 

@@ -92,7 +92,7 @@ var (
 // reloading reads configuration and model again when that is asked for, one time after the other, until ctx ends and d.asks is closed.
 // Another configuration ends the flow by stop, to be taken over when that stands still.
 func (d *Daemon) reloading(ctx context.Context, stop context.CancelCauseFunc) {
-	for {
+	for ctx.Err() == nil { // else a signal is left to the next flow
 		var answer func(publish.ReloadResult, error)
 		select {
 		case <-d.opts.Reload:
@@ -102,14 +102,7 @@ func (d *Daemon) reloading(ctx context.Context, stop context.CancelCauseFunc) {
 				return
 			}
 		case <-ctx.Done():
-			why := errStopping
-			if renewing(ctx) {
-				why = errRenewing
-			}
-			for answer := range d.asks { // requests come for a moment still
-				answer(publish.ReloadResult{}, why)
-			}
-			return
+			continue
 		}
 		result, next, err := d.reload(ctx)
 		if next != nil {
@@ -119,6 +112,13 @@ func (d *Daemon) reloading(ctx context.Context, stop context.CancelCauseFunc) {
 			continue
 		}
 		answer(result, err)
+	}
+	why := errStopping
+	if renewing(ctx) {
+		why = errRenewing
+	}
+	for answer := range d.asks { // requests come for a moment still
+		answer(publish.ReloadResult{}, why)
 	}
 }
 

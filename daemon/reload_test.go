@@ -268,7 +268,7 @@ func TestReloadStops(t *testing.T) {
 	goroutines := runtime.NumGoroutine()
 	reload := make(chan struct{}, 1)
 	r := runReloading(t, testConfig(t), reload)
-	r.reload(t, "first", `"status":"ok"`) // it hears requests
+	r.hears(t)
 	reload <- struct{}{}
 	for i := range 5 {
 		await(t, r.client.Publish(publish.RequestTopic(testBase, publish.Reload), 1, false, fmt.Sprintf(`{"transaction":%d}`, i)))

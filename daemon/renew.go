@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"reflect"
 	"slices"
 	"strings"
@@ -68,14 +69,33 @@ func (d *Daemon) reread() (Config, []string, error) {
 			return c, nil, fmt.Errorf("take over the configuration: %s has changed, which takes a restart of sightd", key)
 		}
 	}
+	if err := d.makeFolders(c); err != nil {
+		return c, nil, err
+	}
 	linked, err := c.fingerprint()
 	if err != nil {
 		return c, nil, err
 	}
-	if linked != d.linked && !slices.ContainsFunc(keys, func(k string) bool { return strings.HasPrefix(k, "mqtt.") }) {
+	intake := c.Limits.MaxFileMB != d.config.Limits.MaxFileMB // is linked's too, and has its key already
+	if linked != d.linked && !intake && !slices.ContainsFunc(keys, func(k string) bool { return strings.HasPrefix(k, "mqtt.") }) {
 		keys = append(keys, "mqtt") // a file that it names
 	}
 	return c, keys, nil
+}
+
+// makeFolders makes sure of the folders of c that are to be opened. One that is watched may be away, and goes on when it is back: closed
+// it couldn't be opened again, by the configuration before neither.
+func (d *Daemon) makeFolders(c Config) error {
+	for _, s := range c.Sources {
+		same := func(before SourceConfig) bool { return before.Name == s.Name && sameStream(before, s) }
+		if s.Live() || c.Limits == d.config.Limits && slices.ContainsFunc(d.config.Sources, same) {
+			continue
+		}
+		if err := os.MkdirAll(s.Path, 0o777); err != nil {
+			return fmt.Errorf("open source %s: %w", s.Name, err)
+		}
+	}
+	return nil
 }
 
 // renew takes d.renewal over, while the flow stands still. What the configuration doesn't change goes on: cameras stay open, the
@@ -84,24 +104,19 @@ func (d *Daemon) renew() error {
 	r, before := d.renewal, d.config
 	was := d.network.Load()
 	defer tflite.Trim()
+	if delegate := r.network.engine.Delegation().Delegate; d.chooser.marked(r.network.choice.Key, delegate) != "" {
+		return d.refuse(r, fmt.Errorf("use model %s: %s has failed meanwhile: ask again", r.network.engine.Name, delegate))
+	}
 	d.network.Store(r.network)
-	err := d.apply(r.config)
-	if err != nil {
+	if err := d.apply(r.config); err != nil {
 		d.network.Store(was)
 		if again := d.apply(before); again != nil {
-			d.network.Store(r.network) // both are freed: this one by close, the other now
-			d.renewal = &renewal{network: was}
 			return errors.Join(err, fmt.Errorf("take up the configuration before: %w", again))
 		}
-		err = errors.Join(err, d.retire(r.network))
-		d.noteUse()
+		return d.refuse(r, err)
 	}
 	d.renewal = nil
-	d.reloaded(err)
-	if err != nil {
-		r.reply(publish.ReloadResult{}, err)
-		return nil
-	}
+	d.reloaded(nil)
 	d.log.Info("configuration is taken over", "keys", strings.Join(r.keys, " "))
 	d.noteUse()
 	d.tellNetwork()
@@ -111,6 +126,16 @@ func (d *Daemon) renew() error {
 	}
 	d.chooser.tidy(r.network.engine.SHA256, was.engine.SHA256)
 	return nil
+}
+
+// refuse frees what isn't taken over for that reason. An error is that of a delegate that hangs: the process must end.
+func (d *Daemon) refuse(r *renewal, why error) error {
+	d.renewal = nil
+	err := d.retire(r.network)
+	d.noteUse()
+	d.reloaded(why)
+	r.reply(publish.ReloadResult{}, why)
+	return err
 }
 
 // replyRenewed says that r is taken over, if that isn't said yet.
@@ -257,9 +282,12 @@ func (d *Daemon) applyLink(before Config) error {
 	if err := d.unlink(); err != nil {
 		d.log.Error("close the connection before", "err", err)
 	}
+	d.service.feed("", d.now()) // a broker that doesn't answer takes its time, and what follows too
 	if d.config.MQTT.Outbox != before.MQTT.Outbox {
-		if err := d.outbox.Close(); err != nil {
-			d.log.Error("close the outbox", "err", err)
+		if d.outbox != nil { // nil: it couldn't be opened as the other configuration says
+			if err := d.outbox.Close(); err != nil {
+				d.log.Error("close the outbox", "err", err)
+			}
 		}
 		if err := d.openOutbox(); err != nil {
 			return err

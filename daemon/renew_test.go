@@ -45,6 +45,7 @@ func runRenewed(t *testing.T) *renewed {
 		}
 		return *n.next.Load(), nil
 	}})
+	n.hears(t)
 	return n
 }
 

@@ -126,6 +126,11 @@ func (d *Daemon) flow(ctx context.Context) error {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	all, ctx := errgroup.WithContext(ctx)
+	defer context.AfterFunc(ctx, func() {
+		if !renewing(ctx) && d.end != nil { // nil: in tests
+			d.end()
+		}
+	})()
 
 	intake, intakeCtx := errgroup.WithContext(ctx)
 	for _, s := range d.sources {
