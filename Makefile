@@ -62,6 +62,13 @@ deb: build ## build the packages bin/sightd_VERSION_amd64.deb and _arm64.deb
 	@systemd/build.sh amd64 $(VERSION) $(COMMIT)
 	@systemd/build.sh arm64 $(VERSION) $(COMMIT)
 
+test-deb: deb ## test the packages: in systems of Debian's, with systemd, and on an emulated Raspberry Pi; wants root
+	@native/packages.sh lintian:lintian mmdebstrap:mmdebstrap systemd-analyze:systemd unshare:util-linux mosquitto:mosquitto qemu-aarch64-static:qemu-user-static
+	@$(ENV) TEST_SIGHTD_PACKAGES=$(CURDIR)/bin go test -count=1 -timeout 20m -v -run TestPackage ./testbench
+
+release: deb ## build the packages, list what they are made of, and sum all up in bin/SHA256SUMS
+	@$(ENV) systemd/release.sh $(VERSION)
+
 model: build ## remake models/ from the weights in ../shared
 	bin/sightd export ../shared/weights/googlenet_imagenette.pth -o models/googlenet_imagenette.tflite \
 		--name googlenet-imagenette-int8 --labels ../shared/weights/imagenette_labels.txt --size 160 --features \
