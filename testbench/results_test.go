@@ -128,6 +128,8 @@ const notes = `
 - Hostile files: the peak of the resident memory while the file is decoded, less that of an idle process.
 - A photo counts as arrived once a client in another process has its event, and as filed once it lies in done/.
 - Live sources: testbench/RESULTS_CAMERAS.md, by "make camera-results".
+- Delegates: testbench/RESULTS_DELEGATES.md, by "make delegate-results".
+- Small boards: memory, start, sizes, writes: testbench/RESULTS_BOARD.md, by "make board-results".
 `
 
 // processor names this machine's processor.
