@@ -7,6 +7,9 @@ VERSION := 0.1.0
 COMMIT := $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
 ARCH := $(subst aarch64,arm64,$(shell uname -m))
 
+# What packages are for, as Debian names it: nothing here builds for x86 on Arm.
+DEB_ARCHS := $(if $(filter arm64,$(ARCH)),arm64,amd64 arm64)
+
 # The Go tool's environment: flags for cgo, build tags, and where the libraries lie.
 ENV := source native/env.sh;
 # bin/sightd finds its libraries beside itself, in the checkout that it was built in, or where the package puts them.
@@ -55,19 +58,17 @@ test-arm64: native arm64 ## run the arm64 binary on this machine, emulated, and 
 	@export TARGET=arm64; $(ENV) go build -trimpath -ldflags "$(call ldflags,../../native/arm64/lib)" -o bin/arm64/agree ./testbench/agree
 	@$(ENV) TEST_SIGHTD_ARM64=$(CURDIR)/bin/arm64/sightd go test -count=1 -timeout 20m -v -run TestArm64 ./testbench
 
-deb: build ## build the packages bin/sightd_VERSION_amd64.deb and _arm64.deb
+deb: build ## build the packages sightd and sightd-gpu in bin, for amd64 and arm64; on arm64 for arm64 only
 	@native/packages.sh aarch64-linux-gnu-g++:g++-aarch64-linux-gnu
-	@native/fetch.sh x86_64
-	@native/fetch.sh arm64
-	@systemd/build.sh amd64 $(VERSION) $(COMMIT)
-	@systemd/build.sh arm64 $(VERSION) $(COMMIT)
+	@for arch in $(DEB_ARCHS:amd64=x86_64); do native/fetch.sh $$arch; native/gpu.sh $$arch; done
+	@for arch in $(DEB_ARCHS); do systemd/build.sh $$arch $(VERSION) $(COMMIT); done
 
 test-deb: deb ## test the packages: in systems of Debian's, with systemd, and on an emulated Raspberry Pi; wants root
 	@native/packages.sh lintian:lintian mmdebstrap:mmdebstrap systemd-analyze:systemd unshare:util-linux mosquitto:mosquitto qemu-aarch64-static:qemu-user-static
 	@$(ENV) TEST_SIGHTD_PACKAGES=$(CURDIR)/bin go test -count=1 -timeout 20m -v -run TestPackage ./testbench
 
 release: deb ## build the packages, list what they are made of, and sum all up in bin/SHA256SUMS
-	@$(ENV) systemd/release.sh $(VERSION)
+	@$(ENV) systemd/release.sh $(VERSION) $(DEB_ARCHS)
 
 model: build ## remake models/ from the weights in ../shared
 	bin/sightd export ../shared/weights/googlenet_imagenette.pth -o models/googlenet_imagenette.tflite \

@@ -39,9 +39,9 @@ func (e *examiner) libraryVersions(ctx context.Context) []Finding {
 	findings := []Finding{f}
 	lite := Finding{Name: "libraries gpu", Status: OK, Detail: "LiteRT and its GPU accelerator are there"}
 	if err := litert.Find(folders[0]); err != nil {
-		lite.Detail = "LiteRT isn't there, which model.delegate gpu alone needs"
+		lite.Detail = "LiteRT isn't there, which model.delegate gpu alone needs: the package sightd-gpu has it"
 		if e.config != nil && e.config.Model.Delegate == "gpu" {
-			lite.Status, lite.Detail, lite.Hint = Warn, err.Error(), "put it there (docs/delegates.md), or set model.delegate to auto"
+			lite.Status, lite.Detail, lite.Hint = Warn, err.Error(), "install the package sightd-gpu (docs/delegates.md), or set model.delegate to auto"
 		}
 	}
 	return append(findings, lite)

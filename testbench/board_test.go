@@ -14,7 +14,8 @@ import (
 
 // board is a folder with sightd's configuration, its state and a watched folder.
 type board struct {
-	dir, inbox string
+	dir, inbox  string
+	environment []string // more of it, for use
 }
 
 // embedded is the configuration of the embedded broker, on any free port.

@@ -56,7 +56,7 @@ func (b *board) namedModel(t testing.TB, name, prefix string) (file, sum string)
 func (b *board) use(t testing.TB, url string, args ...string) (code int, text string) {
 	t.Helper()
 	cmd := exec.Command(sightd(t), append([]string{"model", "use", "-c", "sightd.yaml"}, args...)...)
-	cmd.Dir, cmd.Env = b.dir, append(os.Environ(), "SIGHTD_MQTT_LISTEN="+strings.TrimPrefix(url, "mqtt://"))
+	cmd.Dir, cmd.Env = b.dir, append(append(os.Environ(), b.environment...), "SIGHTD_MQTT_LISTEN="+strings.TrimPrefix(url, "mqtt://"))
 	output, err := cmd.CombinedOutput()
 	if cmd.ProcessState == nil {
 		t.Fatal(err)
@@ -127,7 +127,7 @@ func TestModelUse(t *testing.T) {
 	p.stop(t)
 }
 
-// TestModelRefused uses a model that fits the configuration as it is now, and not that with which the daemon was started.
+// TestModelRefused uses a model that fits the command's configuration, but not the daemon's. With another configuration it is taken over.
 func TestModelRefused(t *testing.T) {
 	t.Parallel()
 	b := newBoard(t, embedded)
@@ -150,7 +150,7 @@ func TestModelRefused(t *testing.T) {
 	if code, text := b.use(t, url, other); code != 1 || !strings.Contains(text, `decide.labels["golf ball"]`) || strings.Contains(text, "sightd answers") {
 		t.Errorf("use a model that the rules don't fit: have %d, %s", code, text)
 	}
-	b.configure(t, rules, "")
+	b.environment = []string{"SIGHTD_DECIDE_LABELS={}"} // of the command alone
 	if code, text := b.use(t, url, other); code != 1 || !strings.Contains(text, "the model before goes on: sightd answers: ") || !strings.Contains(text, `decide.labels["golf ball"]`) {
 		t.Errorf("use a model that the daemon's rules don't fit: have %d, %s", code, text)
 	}
@@ -161,6 +161,12 @@ func TestModelRefused(t *testing.T) {
 	if info := retainedMessage(t, url, "sightd/bench/bridge/info"); !strings.Contains(info, firstSum) {
 		t.Errorf("bridge/info: want the first model, have %s", info)
 	}
+	b.environment = nil
+	b.configure(t, rules, "")
+	if code, text := b.use(t, url, other); code != 0 {
+		t.Errorf("use a model that fits the rules as they are now: have %d, %s", code, text)
+	}
+	r.says(t, "bridge/info", otherSum)
 	p.stop(t)
 }
 

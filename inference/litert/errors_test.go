@@ -30,7 +30,7 @@ func TestFind(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, test := range []struct{ dir, want string }{
-		{empty, "there is no libLiteRt.so in " + empty + ": put it there (make gpu"},
+		{empty, "there is no libLiteRt.so in " + empty + ": install the package sightd-gpu, or make gpu in a checkout"},
 		{half, "there is no libLiteRtWebGpuAccelerator.so in " + half},
 		{folder, "libLiteRtWebGpuAccelerator.so in " + folder + ": want a file, have d"},
 		{filepath.Join(half, names[0]), "not a directory"},

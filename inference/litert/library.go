@@ -32,7 +32,7 @@ func Find(dir string) error {
 		info, err := os.Stat(filepath.Join(dir, name))
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
-			return fmt.Errorf("find LiteRT: there is no %s in %s: put it there (make gpu fetches it in a checkout)", name, dir)
+			return fmt.Errorf("find LiteRT: there is no %s in %s: install the package sightd-gpu, or make gpu in a checkout", name, dir)
 		case err != nil:
 			return fmt.Errorf("find LiteRT: %w", err)
 		case !info.Mode().IsRegular():

@@ -1,6 +1,6 @@
-// Sbom writes a package's bill of materials to standard output, as CycloneDX JSON: the program's Go modules as its build information names
-// them, the shared libraries with their hashes and the artifacts that they were taken out of, and what these contain in turn. Licences and
-// artifacts are those of THIRD_PARTY.md. It knows nothing that isn't in one of these.
+// Sbom writes a package's bill of materials to standard output, as CycloneDX JSON: the program's Go modules, if it has a program, as its build
+// information names them, the shared libraries with their hashes and the artifacts that they were taken out of, and what these contain in
+// turn. Licences and artifacts are those of THIRD_PARTY.md. It knows nothing that isn't in one of these.
 package main
 
 import (
@@ -20,7 +20,8 @@ import (
 
 func main() {
 	var s source
-	flag.StringVar(&s.program, "program", "", "the packaged program, a `FILE`")
+	flag.StringVar(&s.name, "name", "sightd", "the package")
+	flag.StringVar(&s.program, "program", "", "the packaged program, a `FILE`; without one the package has libraries only")
 	flag.StringVar(&s.libraries, "libraries", "", "`FOLDER` of the packaged libraries")
 	flag.StringVar(&s.notices, "notices", "THIRD_PARTY.md", "`FILE` of notices")
 	flag.StringVar(&s.arch, "arch", "", "amd64 or arm64")
@@ -40,7 +41,7 @@ func main() {
 
 // source is what a bill of materials is made of.
 type source struct {
-	program, libraries, notices, arch, version string
+	name, program, libraries, notices, arch, version string
 
 	time time.Time
 }
@@ -51,30 +52,32 @@ func (s source) bom() (*cdx.BOM, error) {
 		return nil, err
 	}
 	rows := tables(string(text))
-	sum, err := hash(s.program)
+	components, err := s.shared(rows)
 	if err != nil {
 		return nil, err
 	}
-	modules, err := s.modules(rows)
-	if err != nil {
-		return nil, err
+	purl := "pkg:deb/" + s.name + "@" + s.version + "?arch=" + s.arch
+	main := &cdx.Component{BOMRef: purl, Type: cdx.ComponentTypeLibrary, Name: s.name, Version: s.version, PackageURL: purl}
+	first := (*components[0].Hashes)[0].Value
+	if s.program != "" {
+		modules, err := s.modules(rows)
+		if err != nil {
+			return nil, err
+		}
+		components = append(modules, components...)
+		if first, err = hash(s.program); err != nil {
+			return nil, err
+		}
+		main.Type, main.Hashes = cdx.ComponentTypeApplication, &[]cdx.Hash{{Algorithm: cdx.HashAlgoSHA256, Value: first}}
 	}
-	libraries, err := s.shared(rows)
-	if err != nil {
-		return nil, err
-	}
-	purl := "pkg:deb/sightd@" + s.version + "?arch=" + s.arch
 	bom := cdx.NewBOM()
-	// The same program gets the same number, so that two builds of a commit are the same.
+	// The same files get the same number, so that two builds of a commit are the same.
+	sum := fmt.Sprintf("%x", sha256.Sum256([]byte(purl+first)))
 	bom.SerialNumber = fmt.Sprintf("urn:uuid:%s-%s-5%s-8%s-%s", sum[:8], sum[8:12], sum[13:16], sum[17:20], sum[20:32])
 	bom.Metadata = &cdx.Metadata{
 		Timestamp: s.time.Format(time.RFC3339),
-		Component: &cdx.Component{
-			BOMRef: purl, Type: cdx.ComponentTypeApplication, Name: "sightd", Version: s.version, PackageURL: purl,
-			Hashes: &[]cdx.Hash{{Algorithm: cdx.HashAlgoSHA256, Value: sum}},
-		},
+		Component: main,
 	}
-	components := append(modules, libraries...)
 	bom.Components = &components
 	refs := make([]string, len(components))
 	for i, c := range components {
@@ -139,18 +142,18 @@ func (s source) shared(rows []row) ([]cdx.Component, error) {
 				break
 			}
 		}
-		coordinates := strings.Split(between(artifact, "`", "`"), ":")
-		if found.cell == nil || len(coordinates) != 3 {
-			return nil, fmt.Errorf("look up %s in %s: want its licence and artifact GROUP:NAME:VERSION, have %q", name, s.notices, artifact)
+		machine := map[string]string{"amd64": "x86_64", "arm64": "arm64"}[s.arch]
+		purl := origin(between(artifact, "`", "`"), machine)
+		if found.cell == nil || purl == "" {
+			return nil, fmt.Errorf("look up %s in %s: want its licence and artifact [GROUP:]NAME:VERSION, have %q", name, s.notices, artifact)
 		}
 		sum, err := hash(file)
 		if err != nil {
 			return nil, err
 		}
-		machine := map[string]string{"amd64": "x86_64", "arm64": "arm64"}[s.arch]
 		c := cdx.Component{
 			BOMRef: "file:" + name, Type: cdx.ComponentTypeLibrary, Name: name,
-			PackageURL: fmt.Sprintf("pkg:maven/%s/%s@%s?classifier=linux-%s", coordinates[0], coordinates[1], coordinates[2], machine),
+			PackageURL: purl,
 			Hashes:     &[]cdx.Hash{{Algorithm: cdx.HashAlgoSHA256, Value: sum}},
 			Licenses:   licences(found.cell["licence"]),
 		}
@@ -161,6 +164,18 @@ func (s source) shared(rows []row) ([]cdx.Component, error) {
 		components = append(components, c)
 	}
 	return components, nil
+}
+
+// origin is the address of an artifact for a machine, of Maven's as GROUP:NAME:VERSION or of Python's as NAME:VERSION; else "".
+func origin(artifact, machine string) string {
+	c := strings.Split(artifact, ":")
+	switch len(c) {
+	case 3:
+		return fmt.Sprintf("pkg:maven/%s/%s@%s?classifier=linux-%s", c[0], c[1], c[2], machine)
+	case 2:
+		return fmt.Sprintf("pkg:pypi/%s@%s", c[0], c[1])
+	}
+	return ""
 }
 
 // parts are what a library for a machine contains.
