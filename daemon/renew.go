@@ -278,6 +278,9 @@ func (d *Daemon) applyLink(before Config) error {
 	}
 	if d.renewal != nil && d.client != nil {
 		d.replyRenewed(d.renewal) // while it can be heard
+		ctx, cancel := context.WithTimeout(context.Background(), renewTime)
+		d.client.Settle(ctx)
+		cancel()
 	}
 	if err := d.unlink(); err != nil {
 		d.log.Error("close the connection before", "err", err)

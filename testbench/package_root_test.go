@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 )
@@ -94,10 +95,10 @@ func (r root) packages(t *testing.T, file string) {
 
 // TestPackageRoot installs, upgrades, removes and purges the package in systems that have nothing but what it depends on.
 func TestPackageRoot(t *testing.T) {
-	file := packageFile(t, "amd64")
+	file, gpu := packageFile(t, "sightd", runtime.GOARCH), packageFile(t, "sightd-gpu", runtime.GOARCH)
 	for _, release := range []string{"bookworm", "trixie"} {
 		t.Run(release, func(t *testing.T) {
-			r := newRoot(t, release, "--variant=minbase")
+			r := newRoot(t, release, "--variant=minbase", "--include=libvulkan1") // which sightd-gpu alone depends on
 			r.packages(t, file)
 			r.write(t, "ball.jpg", drawnJPEG(t, "golf_ball", 240))
 
@@ -107,6 +108,7 @@ func TestPackageRoot(t *testing.T) {
 			r.says(t, "sightd config check /etc/sightd/sightd.yaml", "is right")
 			r.says(t, "stat -c '%a %U %G' /var/lib/sightd /var/lib/sightd/inbox | tr '\\n' ' '", "2750 sightd sightd 2770 sightd sightd")
 			r.says(t, "id -Gn sightd", "video")
+			r.checkGPU(t, gpu)
 
 			// A configuration that nobody edited follows the package's.
 			r.run(t, "dpkg -i /new.deb </dev/null")
@@ -142,15 +144,38 @@ func TestPackageRoot(t *testing.T) {
 	}
 }
 
+// checkGPU adds the package for the GPU to an installed sightd, and takes it away again. sightd tells the difference, and neither fails it.
+func (r root) checkGPU(t *testing.T, file string) {
+	t.Helper()
+	data, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.write(t, "gpu.deb", data)
+	// doctor's status also tells of what else is wrong here, as that no service runs.
+	const doctor = "sightd doctor -c /etc/sightd/sightd.yaml || true"
+	const verify = "sightd model verify --delegate gpu 2>&1 || true"
+	r.says(t, doctor, "LiteRT isn't there")
+	r.says(t, verify, "install the package sightd-gpu")
+
+	r.run(t, "dpkg -i /gpu.deb </dev/null")
+	r.says(t, doctor, "LiteRT and its GPU accelerator are there")
+	r.says(t, verify, "Vulkan finds no driver") // LiteRT, its accelerator and Vulkan's loader were loaded
+	r.says(t, "sightd classify /ball.jpg", "golf ball")
+	r.run(t, "dpkg --purge sightd-gpu </dev/null")
+	r.says(t, doctor, "LiteRT isn't there")
+}
+
 // TestPackageArm64 runs the program of the package for arm64 in a root for arm64 that has nothing but what it depends on, on the processor
 // of a Raspberry Pi 4: it classifies, looks for what is wrong, and publishes to a broker.
 func TestPackageArm64(t *testing.T) {
-	file := packageFile(t, "arm64")
+	file := packageFile(t, "sightd", "arm64")
 	if _, err := exec.LookPath("qemu-aarch64-static"); err != nil {
 		t.Fatal("qemu-aarch64-static isn't installed")
 	}
 	r := newRoot(t, "bookworm", "--architectures=arm64", "--variant=extract", "--include=libc6,libgcc-s1,libstdc++6")
 	output(t, "dpkg-deb", "-x", file, string(r))
+	output(t, "dpkg-deb", "-x", packageFile(t, "sightd-gpu", "arm64"), string(r))
 	e := raspberryPi4.emulator(t)
 	cpuinfo, err := os.ReadFile(filepath.Join(e.qemu[len(e.qemu)-1], "proc", "cpuinfo"))
 	if err != nil {
@@ -165,8 +190,11 @@ func TestPackageArm64(t *testing.T) {
 
 	files := drawnFiles(t)
 	checkVerdicts(t, classify(t, files), e.succeed(t, program, append([]string{"classify", "--json", "--threads", "1"}, files...)...))
-	if out, status := e.run(t, program, "doctor", "--json"); status > 1 || !bytes.Contains(out, []byte("xnnpack")) {
-		t.Errorf("doctor: want XNNPACK in what it finds, have status %d\n%s", status, out)
+	out, status := e.run(t, program, "doctor", "--json")
+	for _, text := range []string{"xnnpack", "LiteRT and its GPU accelerator are there"} {
+		if status > 1 || !bytes.Contains(out, []byte(text)) {
+			t.Errorf("doctor: want %q in what it finds, have status %d\n%s", text, status, out)
+		}
 	}
 
 	m := startMosquitto(t)

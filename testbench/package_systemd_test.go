@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"runtime"
 	"strings"
 	"testing"
 )
@@ -99,7 +100,7 @@ func (b booted) show(t *testing.T, unit, property string) string {
 // TestPackageSystemd installs the package where systemd runs, and has it run the services: hardened, with a reload, a watchdog, a password,
 // and a second instance that shares nothing with the first.
 func TestPackageSystemd(t *testing.T) {
-	file := packageFile(t, "amd64")
+	file := packageFile(t, "sightd", runtime.GOARCH)
 	r := newRoot(t, "bookworm", "--variant=minbase", "--include=systemd,systemd-sysv,dbus,iproute2")
 	r.packages(t, file)
 	for i, picture := range []string{"golf_ball", "parachute"} {

@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 )
@@ -11,7 +12,7 @@ import (
 // TestPackageUnits has systemd look at the units: it must find nothing to say, and rate their exposure (of 10, in tenths) no higher than
 // as packaged, and with the drop-in for boards without cameras.
 func TestPackageUnits(t *testing.T) {
-	file := packageFile(t, "amd64")
+	file := packageFile(t, "sightd", runtime.GOARCH)
 	if _, err := exec.LookPath("systemd-analyze"); err != nil {
 		t.Fatal("systemd-analyze isn't installed")
 	}
