@@ -52,6 +52,7 @@ type IncomingRequest struct {
 	message  mqtt.Message
 	response string // topic of the answer
 	size     int
+	settled  chan struct{} // closed when the broker has the answer, and was told so
 }
 
 // intake holds the requests of a Client.
@@ -247,7 +248,7 @@ func (c *Client) arrived(l *link, m mqtt.Message) {
 	if c.intake.repeats(l, m) || !c.intake.acquire(packetOf{l, m.MessageID()}, size) {
 		return
 	}
-	r := &IncomingRequest{client: c, link: l, message: m, size: size, Received: c.opts.times.now(), Command: topic.Command}
+	r := &IncomingRequest{client: c, link: l, message: m, size: size, Received: c.opts.times.now(), Command: topic.Command, settled: make(chan struct{})}
 	r.response = ResponseTopic(c.opts.Base, topic.Command)
 	if topic.Kind == FleetMessage {
 		r.Command, r.response = Classify, FleetResultTopic(c.opts.Intake.Fleet, topic.Transaction)
@@ -345,12 +346,6 @@ func (r *IncomingRequest) AnswerSnapshot(ctx context.Context, taken time.Time, j
 	return r.answer(ctx, payload, err, false)
 }
 
-// AnswerReload is one of the answers: see AnswerEvent. It may come minutes after the request: see ReloadResponse.
-func (r *IncomingRequest) AnswerReload(ctx context.Context, result ReloadResult) error {
-	payload, err := ReloadResponse(r.Transaction, result, r.client.opts.MaxPayload)
-	return r.answer(ctx, payload, err, false)
-}
-
 // AnswerError is one of the answers: see AnswerEvent.
 func (r *IncomingRequest) AnswerError(ctx context.Context, why error) error {
 	payload, err := ErrorResponse(r.Transaction, why, r.client.opts.MaxPayload)
@@ -369,6 +364,7 @@ func (r *IncomingRequest) answer(ctx context.Context, payload []byte, err error,
 				r.client.intake.answered(late)
 			}
 			r.Release()
+			close(r.settled)
 		}})
 	}
 	if err != nil {
