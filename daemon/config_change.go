@@ -11,22 +11,31 @@ import (
 func (c Config) changes(next Config) []string {
 	paths := differing(nil, "", reflect.ValueOf(c), reflect.ValueOf(next))
 	for _, now := range next.Sources {
-		i := slices.IndexFunc(c.Sources, func(s SourceConfig) bool { return s.Name == now.Name })
+		before, known := c.source(now.Name)
 		switch path := "sources." + now.Name; {
-		case i < 0:
+		case !known:
 			paths = append(paths, path)
-		case c.Sources[i].Type != now.Type:
+		case before.Type != now.Type:
 			paths = append(paths, path+".type")
 		default:
-			paths = differing(paths, path+".", reflect.ValueOf(c.Sources[i]), reflect.ValueOf(now))
+			paths = differing(paths, path+".", reflect.ValueOf(before), reflect.ValueOf(now))
 		}
 	}
 	for _, before := range c.Sources {
-		if !slices.ContainsFunc(next.Sources, func(s SourceConfig) bool { return s.Name == before.Name }) {
+		if _, known := next.source(before.Name); !known {
 			paths = append(paths, "sources."+before.Name)
 		}
 	}
 	return paths
+}
+
+// source is the source of that name; known says whether there is one.
+func (c Config) source(name string) (s SourceConfig, known bool) {
+	i := slices.IndexFunc(c.Sources, func(s SourceConfig) bool { return s.Name == name })
+	if i < 0 {
+		return SourceConfig{}, false
+	}
+	return c.Sources[i], true
 }
 
 // differing appends the paths of a section's keys that differ, but for those of sources.

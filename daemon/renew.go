@@ -87,8 +87,8 @@ func (d *Daemon) reread() (Config, []string, error) {
 // it couldn't be opened again, by the configuration before neither.
 func (d *Daemon) makeFolders(c Config) error {
 	for _, s := range c.Sources {
-		same := func(before SourceConfig) bool { return before.Name == s.Name && sameStream(before, s) }
-		if s.Live() || c.Limits == d.config.Limits && slices.ContainsFunc(d.config.Sources, same) {
+		before, known := d.config.source(s.Name)
+		if s.Live() || known && c.Limits == d.config.Limits && sameStream(before, s) {
 			continue
 		}
 		if err := os.MkdirAll(s.Path, 0o777); err != nil {
@@ -193,12 +193,12 @@ func (d *Daemon) applyDecoder(before Config) error {
 func (d *Daemon) applySources(before Config) error {
 	var kept []*source
 	for _, s := range d.sources {
-		i := slices.IndexFunc(d.config.Sources, func(c SourceConfig) bool { return c.Name == s.config.Name })
-		if i >= 0 && d.config.Limits == before.Limits && sameStream(s.config, d.config.Sources[i]) {
+		c, known := d.config.source(s.config.Name)
+		if known && d.config.Limits == before.Limits && sameStream(s.config, c) {
 			kept = append(kept, s)
 			continue
 		}
-		d.part(s, i < 0)
+		d.part(s, !known)
 		if err := s.close(); err != nil {
 			d.log.Error("close a source", "source", s.config.Name, "err", err)
 		}
@@ -209,8 +209,8 @@ func (d *Daemon) applySources(before Config) error {
 		return err
 	}
 	for _, s := range kept {
-		i := slices.IndexFunc(d.config.Sources, func(c SourceConfig) bool { return c.Name == s.config.Name })
-		if c := d.config.Sources[i]; s.watcher != nil && !(reflect.DeepEqual(s.config, c) && reflect.DeepEqual(d.config.Decide, before.Decide)) {
+		c, _ := d.config.source(s.config.Name) // it is there: else it wasn't kept
+		if s.watcher != nil && !(reflect.DeepEqual(s.config, c) && reflect.DeepEqual(d.config.Decide, before.Decide)) {
 			if err := d.refit(s, c); err != nil {
 				return err
 			}

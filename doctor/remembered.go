@@ -18,9 +18,6 @@ import (
 // ledgerName is where sightd keeps what it knows of delegates, under state_dir.
 const ledgerName = "delegates.json"
 
-// markTime is how long a mark holds: see auction.Ledger.
-const markTime = 7 * 24 * time.Hour
-
 // ledgerKeys are the keys of what a ledger's file holds. What they stand for auction.Ledger knows.
 type ledgerKeys struct {
 	Entries []struct {
@@ -70,7 +67,7 @@ func (e *examiner) remembered(o daemon.EngineOptions, sum string) (findings []Fi
 		marked[m.Delegate] = true
 		findings = append(findings, Finding{"delegates", Warn,
 			fmt.Sprintf("%s is marked as bad and passed over until %s, unless model, sightd, libraries, drivers or kernel change before: %s",
-				m.Delegate, since.Add(markTime).UTC().Format(time.RFC3339), reason), liftMark(path)})
+				m.Delegate, since.Add(auction.MarkTime).UTC().Format(time.RFC3339), reason), liftMark(path)})
 	}
 	if last == nil {
 		return append(findings, Finding{"delegates", OK, fmt.Sprintf("nothing is remembered of this model with model.delegate %s: the next start tries what runs it best", requested), ""}), marked

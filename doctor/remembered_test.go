@@ -79,14 +79,14 @@ func TestRemembered(t *testing.T) {
 	}
 	t.Run("an old mark", func(t *testing.T) {
 		c := config(t)
-		ledger(t, c, now.Add(-markTime-time.Hour), mark(key, "gpu"))
+		ledger(t, c, now.Add(-auction.MarkTime-time.Hour), mark(key, "gpu"))
 		e := &examiner{system: recorded(t, nil), config: c}
 		got, _ := e.remembered(daemon.EngineOptions{}, "aa")
 		want(t, got, none)
 	})
-	t.Run("the last moment of a mark", func(t *testing.T) { // markTime is the ledger's
+	t.Run("the last moment of a mark", func(t *testing.T) { // as the ledger has it
 		c := config(t)
-		ledger(t, c, now.Add(-markTime), mark(key, "gpu"))
+		ledger(t, c, now.Add(-auction.MarkTime), mark(key, "gpu"))
 		e := &examiner{system: recorded(t, nil), config: c}
 		got, _ := e.remembered(daemon.EngineOptions{}, "aa")
 		want(t, got, "warn delegates: passed over until "+now.Format(time.RFC3339)+" -> stop sightd", none)

@@ -15,9 +15,11 @@ const (
 	mostDeaths  = 3         // of a delegate within deathTime in one boot: the last of them marks it
 	deathTime   = time.Hour // see above
 
-	markTime  = 7 * 24 * time.Hour // that a mark holds
-	retryTime = 24 * time.Hour     // until a delegate that failed when it was tried is worth another trial
+	retryTime = 24 * time.Hour // until a delegate that failed when it was tried is worth another trial
 )
+
+// MarkTime is for how long a mark holds.
+const MarkTime = 7 * 24 * time.Hour
 
 // Key is what a measurement depends on.
 type Key struct {

@@ -43,7 +43,7 @@ type mark struct {
 }
 
 // expired reports whether the delegate may be used again. A board without a battery for its clock may start in the past: the mark holds.
-func (m mark) expired(now time.Time) bool { return now.Sub(m.At) > markTime }
+func (m mark) expired(now time.Time) bool { return now.Sub(m.At) > MarkTime }
 
 // use is a delegate that runs a model.
 type use struct {
