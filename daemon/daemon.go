@@ -76,11 +76,13 @@ type Daemon struct {
 	linked  fingerprint     // of what client and broker were opened with; zero: they aren't open
 	sources []*source
 	site    site
-	vouched time.Time // until then a delegate is believed that the network puts out what is no number; the judge's
+	vouched time.Time // until then a delegate is believed that the network puts out what is no number; guarded by cores
 	pace    pace
-	service *service // tells systemd; nil: nobody listens
-	judging *track   // what the judge is at
-	steps   pace     // of live sources, in milliseconds of all that is done for a picture
+	service *service     // tells systemd; nil: nobody listens
+	judging *track       // what the judge is at
+	cores   sync.RWMutex // held alone to run the network on all its threads, and by each lane that runs its own on one
+	acting  *track       // what the one who holds cores alone is at
+	steps   pace         // of live sources, in milliseconds of all that is done for a picture
 	heat    heat
 	album   *album.Album                           // of snapshots; nil: none are kept
 	look    chan struct{}                          // has report look at the sources
@@ -92,7 +94,7 @@ type Daemon struct {
 
 	ends     <-chan struct{}        // closed when all ends: not for another configuration
 	end      context.CancelFunc     // closes it; Run's
-	requests uint64                 // that were judged
+	requests uint64                 // that were judged; deliver's
 	renewal  *renewal               // why the flow has ended: what it is to go on with; nil: all ends
 	parted   map[string]savedSource // what is remembered of sources that were closed, by name
 	refused  refusedReload

@@ -145,10 +145,11 @@ func (d *Daemon) retire(n *network) error {
 	return nil
 }
 
-// engine is the engine in use. Only the goroutine that judges runs it; others may ask what it is.
+// engine is the engine in use. Who holds d.cores alone runs it; others may ask what it is.
 func (d *Daemon) engine() *Engine { return d.network.Load().engine }
 
-// classify runs the network on a picture. When its delegate fails, the next best takes over, and has the same picture.
+// classify runs the network on a picture. When its delegate fails, the next best takes over, and has the same picture. The caller holds
+// d.cores alone.
 func (d *Daemon) classify(f camera.Frame, v View) (Result, error) {
 	n := d.network.Load()
 	r, err := n.engine.ClassifyView(f, v)
@@ -177,7 +178,7 @@ func (d *Daemon) fallBack(n *network, f camera.Frame, v View, failure *delegateE
 		return Result{}, failure
 	}
 	d.log.Error("delegate failed, trying the next best", "delegate", failed, "err", failure)
-	d.judging.extend(time.Duration(len(n.rest)) * startTime)
+	d.acting.extend(time.Duration(len(n.rest)) * startTime)
 	next, err := d.openNext(n)
 	if err != nil {
 		return Result{}, errors.Join(failure, err)

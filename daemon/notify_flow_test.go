@@ -154,11 +154,11 @@ func TestInvokeHangs(t *testing.T) {
 	e := o.engine()
 	run := &hanging{Classifier: e.run, called: make(chan struct{}, 100), back: make(chan struct{})}
 	e.run = run
-	taken, judged := make(chan *job), make(chan *job, 1)
+	taken, queued, judged := make(chan *job), make(chan *job), make(chan *job, 1)
 	ctx, cancel := context.WithCancelCause(context.Background())
 	var all sync.WaitGroup
 	all.Go(func() {
-		if err := o.judge(taken, judged, cancel); err != nil {
+		if err := o.judge(taken, queued, judged, cancel); err != nil {
 			t.Error(err)
 		}
 	})
@@ -175,6 +175,7 @@ func TestInvokeHangs(t *testing.T) {
 	cancel(nil)
 	watching.Wait()
 	close(taken)
+	close(queued)
 	all.Wait()
 	for range 5 { // all wait for what never comes
 		if !o.turn(time.Hour) {
@@ -221,7 +222,7 @@ func TestSwitchedOff(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	o.release(<-taken, errStale)
+	o.settle(<-taken, errStale)
 	o.set("door", false)
 	o.goesOn(t)
 	for range 5 {

@@ -199,6 +199,8 @@ func (d *Daemon) hand(ctx context.Context, n *network) error {
 // judges calls it, between two pictures. An error is that of a delegate that hangs: the process must end.
 func (d *Daemon) succeed(n *network) error {
 	defer close(n.taken)
+	d.cores.Lock()
+	defer d.cores.Unlock()
 	d.judging.busy()
 	defer d.judging.idle()
 	if d.chooser.marked(n.choice.Key, n.engine.Delegation().Delegate) != "" {

@@ -32,7 +32,7 @@ const (
 // takeRequests hands the pictures of requests on, and answers what is no picture itself. When ctx ends it asks the broker for
 // no more, and goes on for a moment with what that has sent already: nobody else would get it until the next start. What comes while
 // the flow is renewed waits for that. Then it closes d.asks.
-func (d *Daemon) takeRequests(ctx context.Context, taken chan<- *job) {
+func (d *Daemon) takeRequests(ctx context.Context, queued chan<- *job) {
 	working, cancel := context.WithCancel(context.WithoutCancel(ctx)) // ends leaveTime after ctx: what is in hand then is answered
 	defer close(d.asks)
 	defer d.waiting.Wait()
@@ -41,7 +41,7 @@ func (d *Daemon) takeRequests(ctx context.Context, taken chan<- *job) {
 	for ctx.Err() == nil {
 		r, err := d.client.NextRequest(ctx)
 		if err == nil {
-			d.takeRequest(ctx, working, r, taken)
+			d.takeRequest(ctx, working, r, queued)
 		}
 	}
 	if renewing(ctx) {
@@ -59,7 +59,7 @@ func (d *Daemon) takeRequests(ctx context.Context, taken chan<- *job) {
 		cancel()
 		switch {
 		case err == nil:
-			d.takeRequest(ctx, working, r, taken)
+			d.takeRequest(ctx, working, r, queued)
 		case working.Err() != nil || !errors.Is(err, context.DeadlineExceeded):
 			return
 		case closed(left) && d.client.Stats().Requests.Held == 0: // a slow picture is no end: more come when it is answered
@@ -79,7 +79,7 @@ func closed(c <-chan struct{}) bool {
 }
 
 // takeRequest has one request answered, before working ends. When ctx ends there are no more pictures of live sources.
-func (d *Daemon) takeRequest(ctx, working context.Context, r *publish.IncomingRequest, taken chan<- *job) {
+func (d *Daemon) takeRequest(ctx, working context.Context, r *publish.IncomingRequest, queued chan<- *job) {
 	var err error
 	switch {
 	case r.Err != nil:
@@ -88,7 +88,7 @@ func (d *Daemon) takeRequest(ctx, working context.Context, r *publish.IncomingRe
 		err = r.AnswerHealth(working, d.health())
 	case r.Command == publish.Classify:
 		select {
-		case taken <- &job{request: r, met: r.Received}:
+		case queued <- &job{request: r, met: r.Received, done: make(chan struct{})}:
 		case <-working.Done():
 			r.Release()
 		}
@@ -170,13 +170,13 @@ func (d *Daemon) answered(r *publish.IncomingRequest, err error) {
 }
 
 // decodeRequest reads the picture of a request, and begins its event.
-func (d *Daemon) decodeRequest(j *job) (camera.Frame, View, error) {
+func (d *Daemon) decodeRequest(j *job, l *lane) (camera.Frame, View, error) {
 	id, err := ulid.New(ulid.Timestamp(j.met), ulid.DefaultEntropy())
 	if err != nil {
 		return camera.Frame{}, View{}, fmt.Errorf("make an id: %w", err)
 	}
 	j.event = decide.Event{ID: id.String(), Source: requestSource}
-	mat, _, err := d.decoder.Decode(j.request.Image)
+	mat, _, err := l.decoder.Decode(j.request.Image)
 	return camera.Frame{Mat: mat, Time: j.met, Source: requestSource, ID: j.event.ID}, View{Resize: preprocess.Resize(j.request.Resize)}, err
 }
 

@@ -29,6 +29,10 @@ type job struct {
 	event   decide.Event
 	engine  *Engine // that has judged it
 	image   []byte  // JPEG of it, where snapshots.mqtt says so
+
+	// done is closed when a picture that no live source waits for is judged, or isn't to be: fate says why.
+	done chan struct{}
+	fate error
 }
 
 var (
@@ -44,13 +48,11 @@ var (
 
 // step says what a picture shows: decoded, prepared, classified. Start reading here. A picture that is refused gets an event
 // too; an error is errUnread, or a fault of the machine.
-func (d *Daemon) step(j *job) error {
+func (d *Daemon) step(j *job, l *lane) error {
 	begun := d.now()
-	frame, view, err := d.decode(j)
+	frame, view, err := d.decode(j, l)
 	if err == nil {
-		var r Result
-		r, err = d.classify(frame, view)
-		j.take(r)
+		err = l.classify(j, frame, view)
 	}
 	if err == nil && d.config.Snapshots.MQTT && j.item != nil {
 		j.image, err = d.thumbnail(frame)
@@ -80,10 +82,10 @@ func (j *job) take(r Result) {
 }
 
 // decode reads the picture from its file or its request, where it isn't decoded yet, and begins its event.
-func (d *Daemon) decode(j *job) (camera.Frame, View, error) {
+func (d *Daemon) decode(j *job, l *lane) (camera.Frame, View, error) {
 	switch {
 	case j.request != nil:
-		return d.decodeRequest(j)
+		return d.decodeRequest(j, l)
 	case j.watcher != nil && d.now().Sub(j.met) > j.source.config.Stall:
 		return j.frame, j.source.config.view(), errStale
 	case j.watcher != nil:
@@ -100,7 +102,7 @@ func (d *Daemon) decode(j *job) (camera.Frame, View, error) {
 		return camera.Frame{}, resize, fmt.Errorf("%w: %w", errUnread, err)
 	}
 	defer f.Close() // it was only read
-	mat, _, err := d.decoder.ReadFile(f)
+	mat, _, err := l.decoder.ReadFile(f)
 	if changed := j.item.Unchanged(f); changed != nil {
 		return camera.Frame{}, resize, fmt.Errorf("%w: %w", errUnread, changed)
 	}
@@ -114,13 +116,14 @@ func (d *Daemon) decode(j *job) (camera.Frame, View, error) {
 // nothing by waiting, and while the broker is away its pictures must not stand in the way of cameras.
 const inFlight = 16 + publish.Window
 
-// flow moves pictures until ctx ends: one goroutine a source takes them, and one the requests; one judges them, in the order in
-// which they came, so that all sources have their turn. Live sources hear what was said of their picture, and go on from there
-// (see watch). For the others one sends their events in order, and one files what was acknowledged. On the way out each stage
+// flow moves pictures until ctx ends: one goroutine a source takes them, and one the requests; one judges them, with lanes beside it
+// while many wait (see judge), so that all sources have their turn. Live sources hear what was said of their picture, and go on from
+// there (see watch). For the others one sends their events in the order in which they were taken, and one files what was acknowledged. On the way out each stage
 // finishes what the one before it has handed over; what the broker then doesn't acknowledge in time stays in its folder for the
 // next start. With another configuration in d.renewal it ends, too, to be called again.
 func (d *Daemon) flow(ctx context.Context) error {
-	taken := make(chan *job)
+	taken := make(chan *job)              // by live sources, which wait for the answer
+	queued := make(chan *job, queuedJobs) // of folders and requests
 	d.asks = make(chan func(publish.ReloadResult, error), 4)
 	judged := make(chan *job, inFlight+heldRequests) // there is always room
 	ctx, stop := context.WithCancelCause(ctx)
@@ -138,23 +141,24 @@ func (d *Daemon) flow(ctx context.Context) error {
 			intake.Go(func() error { return d.watch(intakeCtx, s.watcher, taken) })
 			continue
 		}
-		intake.Go(func() error { return d.take(intakeCtx, s, taken) })
+		intake.Go(func() error { return d.take(intakeCtx, s, queued) })
 	}
 	intake.Go(func() error {
 		d.lookAfter(intakeCtx)
 		return nil
 	})
 	intake.Go(func() error {
-		d.takeRequests(intakeCtx, taken)
+		d.takeRequests(intakeCtx, queued)
 		return nil
 	})
 	all.Go(func() error {
 		defer close(taken)
+		defer close(queued)
 		return intake.Wait()
 	})
 	all.Go(func() error {
 		defer close(judged)
-		return d.judge(taken, judged, stop)
+		return d.judge(taken, queued, judged, stop)
 	})
 	all.Go(func() error {
 		d.deliver(ctx, judged)
@@ -176,7 +180,7 @@ func (d *Daemon) flow(ctx context.Context) error {
 }
 
 // take hands a folder's pictures on, as many as may be on their way.
-func (d *Daemon) take(ctx context.Context, s *source, taken chan<- *job) error {
+func (d *Daemon) take(ctx context.Context, s *source, queued chan<- *job) error {
 	for {
 		item, err := s.next(ctx)
 		if ctx.Err() != nil {
@@ -195,98 +199,12 @@ func (d *Daemon) take(ctx context.Context, s *source, taken chan<- *job) error {
 			return nil
 		}
 		select {
-		case taken <- &job{source: s, item: item, met: d.now()}:
+		case queued <- &job{source: s, item: item, met: d.now(), done: make(chan struct{})}:
 		case <-ctx.Done():
 			item.Release()
 			d.landed()
 			return nil
 		}
-	}
-}
-
-// landed makes room for another of a folder's pictures.
-func (d *Daemon) landed() { <-d.flights }
-
-// judge steps with what was taken. A fault of the machine ends all by stop; what still comes then is given back.
-func (d *Daemon) judge(taken <-chan *job, judged chan<- *job, stop context.CancelCauseFunc) error {
-	var fault error
-	defer d.judging.idle()
-	for {
-		d.judging.idle()
-		j, more, err := d.nextJob(taken, fault == nil)
-		d.judging.busy()
-		if err != nil {
-			fault = err
-			stop(err)
-			continue
-		}
-		if !more {
-			return fault
-		}
-		if fault != nil {
-			d.release(j, errStopped)
-			continue
-		}
-		err = d.step(j)
-		switch {
-		case err == nil && j.watcher != nil:
-			j.watcher.answer <- nil
-		case err == nil:
-			if j.source != nil {
-				j.source.judged(&j.event)
-			} else {
-				d.requests++
-				j.event.Seq = d.requests
-			}
-			judged <- j
-		case errors.Is(err, errUnread):
-			d.log.Warn("picture is looked at again", "err", err)
-			d.release(j, err)
-		case errors.Is(err, errStale):
-			d.release(j, err)
-		default:
-			fault = err
-			stop(err)
-			d.release(j, errStopped)
-		}
-	}
-}
-
-// nextJob waits for a picture, and while there is none takes the network that is to be used from now on.
-func (d *Daemon) nextJob(taken <-chan *job, sound bool) (j *job, more bool, err error) {
-	heirs := d.heirs
-	if !sound {
-		heirs = nil // it would run on a machine that fails
-	}
-	for {
-		select { // else pictures that never end would keep it out
-		case n := <-heirs:
-			if err := d.succeed(n); err != nil {
-				return nil, true, err
-			}
-		default:
-		}
-		select {
-		case n := <-heirs:
-			if err := d.succeed(n); err != nil {
-				return nil, true, err
-			}
-		case j, more = <-taken:
-			return j, more, nil
-		}
-	}
-}
-
-// release gives a picture back that wasn't judged, for that reason.
-func (d *Daemon) release(j *job, why error) {
-	switch {
-	case j.request != nil:
-		j.request.Release()
-	case j.watcher != nil:
-		j.watcher.answer <- why
-	default:
-		j.item.Release()
-		d.landed()
 	}
 }
 
@@ -316,6 +234,12 @@ func (d *Daemon) deliver(ctx context.Context, judged <-chan *job) {
 		return nil
 	})
 	for j := range judged {
+		<-j.done
+		if j.fate != nil {
+			d.release(j)
+			continue
+		}
+		d.number(j)
 		if j.request != nil {
 			d.answer(sending, j)
 			continue
@@ -330,6 +254,16 @@ func (d *Daemon) deliver(ctx context.Context, judged <-chan *job) {
 	}
 	close(pending)
 	filing.Wait() // it has no errors
+}
+
+// number takes the event of a picture that was judged into its source's state, and numbers it.
+func (d *Daemon) number(j *job) {
+	if j.source != nil {
+		j.source.judged(&j.event)
+		return
+	}
+	d.requests++
+	j.event.Seq = d.requests
 }
 
 // await waits for the acknowledgement and files the picture.

@@ -20,9 +20,10 @@ const (
 	swaps      = 100
 	swapsUntil = 20 // is when all that is kept for good has been made
 
-	// Bytes that may be more after all swaps: what C has allocated, and what the process has. A model has some ten million.
-	mallocGrowth = 4 << 20
-	rssGrowth    = 32 << 20
+	// Bytes that may be more after all swaps: what C has allocated, and what the process has. A model has some ten million, and at either
+	// time up to four lanes may have one too, or none: a hundred would be left behind.
+	mallocGrowth = 4<<20 + 4*10<<20
+	rssGrowth    = 32<<20 + 4*10<<20
 )
 
 // usage is what a process has.
