@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -26,6 +27,7 @@ const classifyAbout = `Classifies pictures (JPEG, PNG, WebP) and prints a table,
   {"file":…,"error":…}
 A folder is searched with all folders below it; dot files, unfinished uploads (.part, .tmp …) and files without
 a picture's name are left out there. "-" reads one picture from standard input.
+Of many pictures as many as there are threads are classified side by side, each on one thread; they are printed in their order.
 Exit status: 0 all classified, 1 some refused, 2 usage.`
 
 // classified is a line of --json.
@@ -67,47 +69,58 @@ func classifyCommand(ctx context.Context, c *call) error {
 	out := bufio.NewWriter(c.stdout)
 	p := newPrinter(out, *asJSON)
 	k := &classifier{engine: engine, decoder: decoder, printer: p, stdin: c.stdin}
+	if !engine.Delegation().Delegate.HasDriver() {
+		k.again = func() (*daemon.Engine, error) { return m.openAgain(engine, *top) }
+	}
 	err = k.all(ctx, arguments)
 	return errors.Join(err, p.flush(), out.Flush(), decoder.Close(), engine.Close())
 }
 
-// classifier classifies files one after the other.
+// classifier classifies files: the first ones one after the other, on all threads, and if there are many the others side by side. It
+// prints them in their order.
 type classifier struct {
 	engine  *daemon.Engine
 	decoder *camera.Decoder
+	again   func() (*daemon.Engine, error) // opens the model once more, on one thread; nil: it can be had once
 	printer *printer
 	stdin   io.Reader
+
+	lanes   *lanes // nil before they are worth it
+	judged  int
 	refused int
 }
 
 // all classifies the arguments. Only what stops everything is an error: no more output, or a signal.
-func (k *classifier) all(ctx context.Context, arguments []string) error {
+func (k *classifier) all(ctx context.Context, arguments []string) (err error) {
 	for _, name := range arguments {
-		if err := k.argument(ctx, name); err != nil {
-			return err
+		if err = k.argument(ctx, name); err != nil {
+			break
 		}
 	}
-	if k.refused > 0 {
+	if k.lanes != nil {
+		err = errors.Join(err, k.lanes.close(k.print))
+	}
+	if err == nil && k.refused > 0 {
 		return errRefused
 	}
-	return nil
+	return err
 }
 
 // argument classifies a file, standard input, or the pictures below a folder.
 func (k *classifier) argument(ctx context.Context, name string) error {
 	if name == "-" {
-		return k.judge(name, k.readStdin)
+		return k.judge(&task{name: name, read: k.readStdin})
 	}
 	info, err := os.Stat(name)
 	if err != nil || !info.IsDir() {
-		return k.judge(name, func() (camera.Frame, error) { return k.readFile(name) })
+		return k.judge(&task{name: name, read: readFile(name)})
 	}
 	return filepath.WalkDir(name, func(path string, d fs.DirEntry, err error) error {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
 		if err != nil {
-			return k.judge(path, func() (camera.Frame, error) { return camera.Frame{}, err })
+			return k.judge(&task{name: path, read: func(*camera.Decoder) (camera.Frame, error) { return camera.Frame{}, err }})
 		}
 		if d.IsDir() && path != name && strings.HasPrefix(d.Name(), ".") {
 			return filepath.SkipDir
@@ -115,27 +128,41 @@ func (k *classifier) argument(ctx context.Context, name string) error {
 		if !d.Type().IsRegular() || !camera.PictureName(d.Name()) {
 			return nil
 		}
-		return k.judge(path, func() (camera.Frame, error) { return k.readFile(path) })
+		return k.judge(&task{name: path, read: readFile(path)})
 	})
 }
 
-// judge reads, classifies and prints one picture.
-func (k *classifier) judge(name string, read func() (camera.Frame, error)) error {
-	frame, err := read()
-	if err != nil {
-		k.refused++
-		return k.printer.refused(name, err)
+// judge reads, classifies and prints one picture, or has a lane do so.
+func (k *classifier) judge(t *task) error {
+	if k.judged++; k.judged > manyPictures && k.engine.Threads() > 1 {
+		if k.lanes == nil {
+			k.lanes = startLanes(min(k.engine.Threads(), runtime.GOMAXPROCS(0)), k.engine, k.again)
+		}
+		return k.lanes.hand(t, k.print)
 	}
-	r, err := k.engine.Classify(frame, "")
-	if err != nil {
-		k.refused++
-		return k.printer.refused(name, err)
+	frame, err := t.read(k.decoder)
+	if t.err = err; err == nil {
+		t.result, t.err = k.engine.Classify(frame, "")
 	}
-	return k.printer.classified(name, r)
+	return k.print(t)
 }
 
-// readFile decodes a file. FIFOs and devices are refused before they are opened.
-func (k *classifier) readFile(name string) (camera.Frame, error) {
+// print prints what came of a picture.
+func (k *classifier) print(t *task) error {
+	if t.err != nil {
+		k.refused++
+		return k.printer.refused(t.name, t.err)
+	}
+	return k.printer.classified(t.name, t.result)
+}
+
+// readFile gives what decodes a file.
+func readFile(name string) func(*camera.Decoder) (camera.Frame, error) {
+	return func(d *camera.Decoder) (camera.Frame, error) { return decodeFile(d, name) }
+}
+
+// decodeFile decodes a file. FIFOs and devices are refused before they are opened.
+func decodeFile(d *camera.Decoder, name string) (camera.Frame, error) {
 	info, err := os.Stat(name)
 	if err != nil {
 		return camera.Frame{}, err
@@ -148,12 +175,12 @@ func (k *classifier) readFile(name string) (camera.Frame, error) {
 		return camera.Frame{}, err
 	}
 	defer f.Close() // it was only read
-	mat, _, err := k.decoder.ReadFile(f)
+	mat, _, err := d.ReadFile(f)
 	return camera.Frame{Mat: mat, File: name}, err
 }
 
-func (k *classifier) readStdin() (camera.Frame, error) {
-	mat, _, err := k.decoder.ReadStream(k.stdin)
+func (k *classifier) readStdin(d *camera.Decoder) (camera.Frame, error) {
+	mat, _, err := d.ReadStream(k.stdin)
 	return camera.Frame{Mat: mat, File: "-"}, err
 }
 

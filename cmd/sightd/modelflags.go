@@ -31,6 +31,16 @@ func (m *modelFlags) open(top int) (*daemon.Engine, error) {
 	return daemon.OpenEngine(o)
 }
 
+// openAgain opens the model of e, which open has given, once more, on one thread.
+func (m *modelFlags) openAgain(e *daemon.Engine, top int) (*daemon.Engine, error) {
+	o, err := m.options(top)
+	if err != nil {
+		return nil, err
+	}
+	o.Options.Delegate, o.Options.Threads, o.SHA256 = e.Delegation().Delegate, 1, e.SHA256
+	return daemon.OpenEngine(o)
+}
+
 // options says what is to be run.
 func (m *modelFlags) options(top int) (daemon.EngineOptions, error) {
 	delegate, err := inference.ParseDelegate(m.delegate)
