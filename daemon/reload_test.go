@@ -77,6 +77,7 @@ func nextOf(t *testing.T, events <-chan judgement) judgement {
 // reload has the model read again, waits for the answer, and wants parts in it.
 func (r *running) reload(t *testing.T, transaction string, parts ...string) string {
 	t.Helper()
+	r.hears(t)
 	r.send(t, publish.RequestTopic(testBase, publish.Reload), fmt.Sprintf(`{"transaction":%q}`, transaction))
 	answer := r.until(t, publish.ResponseTopic(testBase, publish.Reload), fmt.Sprintf(`"transaction":%q`, transaction))
 	for _, part := range parts {
@@ -233,6 +234,7 @@ func TestManyReloads(t *testing.T) {
 	const asked = 12
 	reload := make(chan struct{}, 1)
 	r := runReloading(t, testConfig(t), reload)
+	r.hears(t)
 	answers := make(chan string, asked)
 	r.listen(t, publish.ResponseTopic(testBase, publish.Reload), func(payload []byte) { answers <- string(payload) })
 	for i := range asked {

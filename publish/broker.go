@@ -38,6 +38,9 @@ const (
 // then, in no certain order. All of them are sent at once: in MQTT 3.1.1 nothing bounds how many a client has to acknowledge. A
 // shared subscription gives each message to one member, at random, whether that is connected or not; what a member that is gone
 // has not acknowledged waits for it, or is lost where its session was a clean one.
+//
+// A will that is to be retained comes at once, whatever delay its client asks for, and of the $SYS topics each has to be subscribed to by
+// its name: see retainLock.
 type Broker struct {
 	server *mochi.Server
 	gate   *gate
@@ -129,6 +132,9 @@ func serve(ln net.Listener, access mochi.Hook, o ListenOptions, log *slog.Logger
 	err := b.server.AddHook(m, nil)
 	if err == nil {
 		err = b.server.AddHook(&guarded{access, m}, nil)
+	}
+	if err == nil {
+		err = b.server.AddHook(new(retainLock), nil)
 	}
 	if err == nil {
 		err = b.server.AddListener(b.gate)

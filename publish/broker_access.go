@@ -76,15 +76,15 @@ func (p *password) tell(remote string, now time.Time) {
 }
 
 // guarded is an access hook that lets nothing through to a client for which too much waits: mochi knows no bytes, and has no other
-// way to leave one subscriber out. Such a client can't subscribe to more either. (Of several hooks that decide on access a single
-// yes is enough for mochi, so this wraps it.)
+// way to leave one subscriber out. Such a client can't subscribe to more either, and nobody to wildcards of $SYS (see retainLock).
+// (Of several hooks that decide on access a single yes is enough for mochi, so this wraps it.)
 type guarded struct {
 	mochi.Hook
 	memory *memory
 }
 
 func (g *guarded) OnACLCheck(cl *mochi.Client, topic string, write bool) bool {
-	return g.Hook.OnACLCheck(cl, topic, write) && (write || !g.memory.full(cl))
+	return g.Hook.OnACLCheck(cl, topic, write) && (write || !sysWildcard(topic) && !g.memory.full(cl))
 }
 
 // Bookkeeping of memory.

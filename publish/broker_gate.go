@@ -148,6 +148,7 @@ type gated struct {
 	in       frame
 	begun    bool  // the first packet's length is known
 	reserved int64 // of gate.receiving; belongs to the reader
+	looking  bool  // holds retainLock; belongs to the reader
 }
 
 var (

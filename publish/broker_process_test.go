@@ -85,7 +85,7 @@ func tlsLines(t *testing.T, server, ca pair) string {
 }
 
 // asUser logs a client of the test's own in, with a clean session. It is gone at the test's end.
-func asUser(t *testing.T, addr string, ca *pair, user string) *wire {
+func asUser(t testing.TB, addr string, ca *pair, user string) *wire {
 	t.Helper()
 	ctx := deadline(t)
 	conn, err := net.Dial("tcp", addr)

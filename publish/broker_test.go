@@ -112,7 +112,7 @@ func TestBrokerClosesAll(t *testing.T) {
 }
 
 // closed wants the other side to have closed the connection.
-func closed(t *testing.T, conn net.Conn) {
+func closed(t testing.TB, conn net.Conn) {
 	t.Helper()
 	if err := conn.SetReadDeadline(time.Now().Add(patience)); err != nil {
 		t.Fatal(err)
