@@ -61,6 +61,8 @@ func parseBroker(raw string) (endpoint, error) {
 		return endpoint{}, fmt.Errorf("read mqtt.broker %q: want a URL with mqtt, mqtts, ws or wss, have scheme %q", raw, u.Scheme)
 	case u.Hostname() == "":
 		return endpoint{}, fmt.Errorf("read mqtt.broker %q: want a host, have none", raw)
+	case strings.ContainsAny(u.Hostname(), "[]"):
+		return endpoint{}, fmt.Errorf("read mqtt.broker %q: want a host, have %q", raw, u.Hostname())
 	case u.Fragment != "" || !s.ws && (u.RawQuery != "" || u.Path != "" && u.Path != "/"):
 		return endpoint{}, fmt.Errorf("read mqtt.broker %q: want nothing behind host and port", raw)
 	}

@@ -1,6 +1,10 @@
 package tflitefile
 
-import flatbuffers "github.com/google/flatbuffers/go"
+import (
+	"cmp"
+
+	flatbuffers "github.com/google/flatbuffers/go"
+)
 
 // The tables of the union BuiltinOptions: each type is written by its slots, and read back by the same ones.
 
@@ -21,8 +25,8 @@ func readConv2DOptions(t table) Conv2DOptions {
 		StrideW:    t.int32(1, 0),
 		StrideH:    t.int32(2, 0),
 		Activation: Activation(t.int8(3)),
-		DilationW:  t.int32(4, 1),
-		DilationH:  t.int32(5, 1),
+		DilationW:  cmp.Or(t.int32(4, 1), 1),
+		DilationH:  cmp.Or(t.int32(5, 1), 1),
 	}
 }
 
@@ -45,8 +49,8 @@ func readDepthwiseConv2DOptions(t table) DepthwiseConv2DOptions {
 		StrideH:         t.int32(2, 0),
 		DepthMultiplier: t.int32(3, 0),
 		Activation:      Activation(t.int8(4)),
-		DilationW:       t.int32(5, 1),
-		DilationH:       t.int32(6, 1),
+		DilationW:       cmp.Or(t.int32(5, 1), 1),
+		DilationH:       cmp.Or(t.int32(6, 1), 1),
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 const (
 	maxFiles     = 64
 	maxFileBytes = 16 << 20 // of all of them together
+	maxLabels    = 1 << 16  // lines of a label file: each takes 16 bytes of memory, however short it is
 )
 
 // readMetadata reads the contents of the entry TFLITE_METADATA.
@@ -161,6 +162,9 @@ var errNoLabels = errors.New("read labels: want metadata with a label file for a
 func (d *Metadata) labels(name string) ([]string, error) {
 	for _, file := range d.Files {
 		if file.Name == name {
+			if n := bytes.Count(file.Data, []byte("\n")); n > maxLabels {
+				return nil, fmt.Errorf("read labels: %q: want at most %d lines, have %d", name, maxLabels, n)
+			}
 			return lines(file.Data), nil
 		}
 	}
