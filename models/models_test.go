@@ -105,8 +105,16 @@ func FuzzParseCard(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if _, err := card.JSON(); err != nil {
-			t.Error(err)
+		text, err := card.JSON()
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, err := ParseCard(text)
+		if err != nil {
+			t.Fatalf("%s: %v", text, err)
+		}
+		if back, err := again.JSON(); err != nil || !bytes.Equal(back, text) {
+			t.Errorf("want %s again, have %s, %v", text, back, err)
 		}
 	})
 }
