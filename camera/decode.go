@@ -6,6 +6,7 @@ import "C"
 import (
 	"errors"
 	"fmt"
+	"image"
 	"io"
 	"os"
 	"runtime/debug"
@@ -21,8 +22,8 @@ const (
 	memoryBudget = 200e6
 
 	// reducedSide is the shortest side that a JPEG must keep to be decoded at a half, a quarter or an eighth of its
-	// size: four times the side of a network's input. That saves a photo of 12 megapixels a third of the time to
-	// decode, three quarters of its memory and of the time to resize; at 224x224 no value then differs by more than 2.
+	// size, where the caller doesn't say what is enough: four times the side of a network's input. At 224x224 no value
+	// then differs by more than 2.
 	reducedSide = 1024
 
 	// keptBytes is the size up to which a buffer or a Mat is kept for the next picture.
@@ -36,10 +37,14 @@ func init() { gocv.SetNumThreads(1) }
 // Decoder decodes picture files: JPEG, PNG and WebP, from strangers. It refuses what picture.Inspect refuses, and what
 // would take more than 200 MB of memory. It reuses its memory, and isn't safe for concurrent use.
 //
-// A JPEG is decoded at a half, a quarter or an eighth of its size as long as its short side keeps 1024 pixels; a 12
-// megapixel photo of 4032x3024 so comes as 2016x1512, averaged by the decoder. One that would take too much memory
-// (a long strip, say) is reduced further. PNG and WebP have no such way.
+// A JPEG is decoded at a half, a quarter or an eighth of its size as long as that is enough; a 12 megapixel photo of
+// 4032x3024 may so come as 504x378, averaged by the decoder, in a third of the time and a sixtieth of the memory. One
+// that would take too much memory (a long strip, say) is reduced further. PNG and WebP have no such way.
 type Decoder struct {
+	// Enough says whether a picture of that size, upright, has all the pixels that are needed of it; a larger picture
+	// then has, too. It may be set anew before each picture. nil wants a short side of 1024 pixels.
+	Enough func(size image.Point) bool
+
 	limits picture.Limits
 	file   []byte   // a file that was read, or the stripped copy of one that was given
 	mat    gocv.Mat // as decoded
@@ -122,7 +127,7 @@ func (d *Decoder) read(f *os.File) error {
 
 // decode decodes a stripped file. fileBytes is the memory that the file takes already.
 func (d *Decoder) decode(file []byte, h picture.Header, fileBytes int64) (gocv.Mat, error) {
-	scale := reduction(h, memoryBudget-fileBytes)
+	scale := d.reduction(h, memoryBudget-fileBytes)
 	if need := fileBytes + h.CostAt(scale); need > memoryBudget {
 		return gocv.Mat{}, &picture.RefusedError{
 			Reason: fmt.Sprintf("decoding the %s takes %d MB of memory, at most %d MB are allowed",
@@ -132,8 +137,8 @@ func (d *Decoder) decode(file []byte, h picture.Header, fileBytes int64) (gocv.M
 	flags := C.int(imreadColor[scale] | gocv.IMReadIgnoreOrientation)
 	result := C.imdecode(unsafe.Pointer(&file[0]), C.size_t(len(file)), flags, unsafe.Pointer(d.mat.Ptr()))
 	if result.decoded == 0 {
-		reason := fmt.Sprintf("the %s can't be decoded", h.Format)
-		if message := C.GoString(&result.message[0]); message != "" {
+		reason, text := fmt.Sprintf("the %s can't be decoded", h.Format), result.message // which else would always lie on the heap
+		if message := C.GoString(&text[0]); message != "" {
 			reason += ": " + message
 		}
 		return gocv.Mat{}, &picture.RefusedError{Reason: reason}
@@ -157,18 +162,34 @@ var imreadColor = map[int]gocv.IMReadFlag{
 }
 
 // reduction is what the sides of a picture are divided by while it is decoded: 1, 2, 4 or 8.
-func reduction(h picture.Header, budget int64) int {
+func (d *Decoder) reduction(h picture.Header, budget int64) int {
 	scale := 1
 	if h.Format != picture.JPEG {
 		return scale
 	}
-	for scale < 8 && min(h.Width, h.Height) >= 2*scale*reducedSide {
+	enough := d.Enough
+	if enough == nil {
+		enough = keepsSide
+	}
+	for scale < 8 && enough(sizeAt(h, 2*scale)) {
 		scale *= 2
 	}
 	for scale < 8 && h.CostAt(scale) > budget {
 		scale *= 2
 	}
 	return scale
+}
+
+// keepsSide is what is enough where nobody says.
+func keepsSide(size image.Point) bool { return min(size.X, size.Y) >= reducedSide }
+
+// sizeAt is the size of an upright picture whose sides are divided by scale, rounded up as decoders do.
+func sizeAt(h picture.Header, scale int) image.Point {
+	size := image.Pt((h.Width+scale-1)/scale, (h.Height+scale-1)/scale)
+	if h.Turned() {
+		size.X, size.Y = size.Y, size.X
+	}
+	return size
 }
 
 // upright applies the EXIF orientation to d.mat.

@@ -2,7 +2,9 @@ package camera_test
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
+	"image"
 	"image/jpeg"
 	"os"
 	"path/filepath"
@@ -154,7 +156,8 @@ func TestReducedSize(t *testing.T) {
 		wantCols      int
 		wantRows      int
 	}{
-		{2047, 2047, 2047, 2047},
+		{2046, 2046, 2046, 2046},
+		{2047, 3000, 1024, 1500},
 		{2048, 2048, 1024, 1024},
 		{4032, 3024, 2016, 1512},
 		{4033, 3025, 2017, 1513},
@@ -176,6 +179,63 @@ func TestReducedSize(t *testing.T) {
 		}
 		if got := mat.GetVecbAt(mat.Rows()-1, mat.Cols()-1)[1]; got != 128 {
 			t.Errorf("%dx%d: last pixel is %d, want 128", tt.width, tt.height, got)
+		}
+	}
+}
+
+// TestEnough has pictures decoded at the smallest size that is said to be enough.
+func TestEnough(t *testing.T) {
+	decoder, turned := newDecoder(t), handmade.APP1(handmade.EXIF(binary.LittleEndian, 6))
+	for _, tt := range []struct {
+		file       []byte
+		wide, high int // that are enough
+		want       image.Point
+	}{
+		{handmade.JPEG{Width: 4032, Height: 3024}.Bytes(), 240, 240, image.Pt(504, 378)},
+		{handmade.JPEG{Width: 4032, Height: 3024}.Bytes(), 504, 378, image.Pt(504, 378)},
+		{handmade.JPEG{Width: 4032, Height: 3024}.Bytes(), 505, 1, image.Pt(1008, 756)},
+		{handmade.JPEG{Width: 4032, Height: 3024}.Bytes(), 1, 757, image.Pt(2016, 1512)},
+		{handmade.JPEG{Width: 4032, Height: 3024}.Bytes(), 2017, 1, image.Pt(4032, 3024)},
+		{handmade.JPEG{Width: 4032, Height: 3024}.Bytes(), 9999, 9999, image.Pt(4032, 3024)},
+		{handmade.JPEG{Width: 4032, Height: 3024}.Bytes(), 1, 1, image.Pt(504, 378)}, // no decoder makes it smaller
+		{handmade.JPEG{Width: 801, Height: 1}.Bytes(), 101, 1, image.Pt(101, 1)},
+		{handmade.JPEG{Width: 400, Height: 300, Segments: turned}.Bytes(), 150, 100, image.Pt(150, 200)},
+		{handmade.JPEG{Width: 400, Height: 300, Segments: turned}.Bytes(), 100, 150, image.Pt(150, 200)},
+		{handmade.JPEG{Width: 400, Height: 300, Segments: turned}.Bytes(), 200, 150, image.Pt(300, 400)},
+		{handmade.PNG{Width: 400, Height: 300}.Bytes(), 1, 1, image.Pt(400, 300)},
+	} {
+		decoder.Enough = func(size image.Point) bool { return size.X >= tt.wide && size.Y >= tt.high }
+		mat, header, err := decoder.Decode(tt.file)
+		if err != nil {
+			t.Errorf("%+v: %v", header, err)
+			continue
+		}
+		if got := image.Pt(mat.Cols(), mat.Rows()); got != tt.want {
+			t.Errorf("%+v: decoded to %v where %dx%d are enough, want %v", header, got, tt.wide, tt.high, tt.want)
+		}
+	}
+}
+
+// TestDecodeAllocatesNothing decodes pictures of a size again and again, as live sources have them.
+func TestDecodeAllocatesNothing(t *testing.T) {
+	if raceDetector {
+		t.Skip("the race detector allocates")
+	}
+	decoder := newDecoder(t)
+	var upright, turned bytes.Buffer
+	if err := jpeg.Encode(&upright, corners(64, 48), nil); err != nil {
+		t.Fatal(err)
+	}
+	turned.Write(insert(upright.Bytes(), 2, handmade.APP1(handmade.EXIF(binary.LittleEndian, 3))))
+	decoder.Enough = func(size image.Point) bool { return size.X >= 30 }
+	for name, file := range map[string][]byte{"JPEG": upright.Bytes(), "JPEG, upside down": turned.Bytes()} {
+		allocations := testing.AllocsPerRun(20, func() {
+			if _, _, err := decoder.Decode(file); err != nil {
+				t.Fatal(err)
+			}
+		})
+		if allocations != 0 {
+			t.Errorf("%s: %v allocations, want none", name, allocations)
 		}
 	}
 }

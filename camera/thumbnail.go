@@ -9,8 +9,10 @@ import (
 )
 
 const (
-	thumbnailHeight  = 270 // pixels
-	thumbnailQuality = 70  // of JPEG, of 100
+	// ThumbnailHeight is the most rows of a thumbnail.
+	ThumbnailHeight = 270
+
+	thumbnailQuality = 70 // of JPEG, of 100
 	snapshotQuality  = 85
 )
 
@@ -28,10 +30,10 @@ func (f Frame) Thumbnail() ([]byte, error) {
 	if mat.Closed() || mat.Empty() {
 		return nil, errors.New("make a thumbnail: want a picture, have none")
 	}
-	if rows := mat.Rows(); rows > thumbnailHeight {
+	if rows := mat.Rows(); rows > ThumbnailHeight {
 		small := gocv.NewMat()
 		defer small.Close() // it is freed, which can't fail
-		size := image.Pt(max(1, mat.Cols()*thumbnailHeight/rows), thumbnailHeight)
+		size := image.Pt(max(1, mat.Cols()*ThumbnailHeight/rows), ThumbnailHeight)
 		if err := gocv.Resize(mat, &small, size, 0, 0, gocv.InterpolationArea); err != nil {
 			return nil, fmt.Errorf("shrink %s to %v: %w", f.File, size, err)
 		}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"image"
 	"math"
 	"path/filepath"
 	"strings"
@@ -184,14 +185,27 @@ func (e *Engine) ClassifyView(f camera.Frame, view View) (Result, error) {
 	return Result{Scores: e.scores, Top: e.top[:n], InferMS: math.Round(took.Seconds()*1e6) / 1e3, engine: e}, nil
 }
 
+// Enough says whether a picture of that size, upright, may stand for a larger one that it is a reduced form of: see preprocess.Enough. It
+// may be asked while the Engine is used, or closed.
+func (e *Engine) Enough(view View, size image.Point) bool {
+	view = view.complete()
+	return preprocess.Enough(e.input, view.Resize, view.Crop, size)
+}
+
+// complete puts what zero values stand for in their place.
+func (v View) complete() View {
+	if v.Resize == "" {
+		v.Resize = preprocess.Squash
+	}
+	if v.Crop == (preprocess.Crop{}) {
+		v.Crop = preprocess.Whole
+	}
+	return v
+}
+
 // transform gives the preprocessing for a view, made at its first use.
 func (e *Engine) transform(view View) (*preprocess.Transform, error) {
-	if view.Resize == "" {
-		view.Resize = preprocess.Squash
-	}
-	if view.Crop == (preprocess.Crop{}) {
-		view.Crop = preprocess.Whole
-	}
+	view = view.complete()
 	if t := e.transforms[view]; t != nil {
 		return t, nil
 	}

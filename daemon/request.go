@@ -176,8 +176,10 @@ func (d *Daemon) decodeRequest(j *job, l *lane) (camera.Frame, View, error) {
 		return camera.Frame{}, View{}, fmt.Errorf("make an id: %w", err)
 	}
 	j.event = decide.Event{ID: id.String(), Source: requestSource}
+	view := View{Resize: preprocess.Resize(j.request.Resize)}
+	l.decoder.Enough = d.enough(view, false)
 	mat, _, err := l.decoder.Decode(j.request.Image)
-	return camera.Frame{Mat: mat, Time: j.met, Source: requestSource, ID: j.event.ID}, View{Resize: preprocess.Resize(j.request.Resize)}, err
+	return camera.Frame{Mat: mat, Time: j.met, Source: requestSource, ID: j.event.ID}, view, err
 }
 
 // answer sends what was found out about a request's picture.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"image"
 	"math"
 	"time"
 
@@ -102,6 +103,7 @@ func (d *Daemon) decode(j *job, l *lane) (camera.Frame, View, error) {
 		return camera.Frame{}, resize, fmt.Errorf("%w: %w", errUnread, err)
 	}
 	defer f.Close() // it was only read
+	l.decoder.Enough = d.enough(resize, d.config.Snapshots.MQTT)
 	mat, _, err := l.decoder.ReadFile(f)
 	if changed := j.item.Unchanged(f); changed != nil {
 		return camera.Frame{}, resize, fmt.Errorf("%w: %w", errUnread, changed)
@@ -110,6 +112,14 @@ func (d *Daemon) decode(j *job, l *lane) (camera.Frame, View, error) {
 		err = fmt.Errorf("%w: %w", errUnread, err)
 	}
 	return camera.Frame{Mat: mat, Time: j.met, Source: j.event.Source, File: j.event.File, ID: j.event.ID}, resize, err
+}
+
+// enough says to a decoder how much the network needs of a picture in that view, and a thumbnail of it, where one is made.
+func (d *Daemon) enough(v View, thumbnail bool) func(image.Point) bool {
+	e := d.engine()
+	return func(size image.Point) bool {
+		return e.Enough(v, size) && (!thumbnail || size.Y >= camera.ThumbnailHeight)
+	}
 }
 
 // inFlight is how many pictures of folders may be on their way, from their folder to the broker's acknowledgement. A folder loses

@@ -114,6 +114,7 @@ func (f *folder) each(size int, progress func(done, total int), do func(s sample
 	}
 	defer transform.Close() // frees C memory; there is nothing to report
 	decoder := camera.NewDecoder(picture.DefaultLimits)
+	decoder.Enough = transform.Enough
 	defer decoder.Close() // likewise
 	for i, name := range f.files {
 		mat, sum, err := readPicture(decoder, filepath.Join(f.dir, name))

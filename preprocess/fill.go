@@ -24,12 +24,23 @@ func (in Input) Fill(dst, pixels []byte) error {
 			dst[i] = p ^ 0x80 // p-128 in two's complement
 		}
 	case inference.Float32:
+		table := in.table()
 		for i, p := range pixels {
-			c := i % 3
-			binary.NativeEndian.PutUint32(dst[4*i:], math.Float32bits((float32(p)-in.Mean[c])/in.Std[c]))
+			binary.NativeEndian.PutUint32(dst[4*i:], math.Float32bits(table[i%3][p]))
 		}
 	default:
 		return fmt.Errorf("fill the input: want UINT8, INT8 or FLOAT32, have %s", in.Type)
 	}
 	return nil
+}
+
+// table has the floats of all levels of red, green and blue.
+func (in Input) table() *[3][256]float32 {
+	var table [3][256]float32
+	for c := range table {
+		for p := range table[c] {
+			table[c][p] = (float32(p) - in.Mean[c]) / in.Std[c]
+		}
+	}
+	return &table
 }

@@ -3,6 +3,7 @@ package preprocess_test
 import (
 	"encoding/binary"
 	"fmt"
+	"image"
 	"math"
 	"testing"
 
@@ -170,6 +171,38 @@ func TestLetterbox(t *testing.T) {
 			}
 			return float64(colour[c])
 		})
+	}
+}
+
+func TestEnough(t *testing.T) {
+	tests := []struct {
+		resize preprocess.Resize
+		crop   preprocess.Crop
+		size   image.Point
+		want   bool
+	}{
+		{preprocess.Squash, preprocess.Whole, image.Pt(320, 320), true},
+		{preprocess.Squash, preprocess.Whole, image.Pt(319, 4000), false},
+		{preprocess.Squash, preprocess.Whole, image.Pt(4000, 319), false},
+		{preprocess.Squash, preprocess.Whole, image.Pt(1, 1), false},
+		{preprocess.Squash, preprocess.Crop{X1: 0.25, Y1: 0, X2: 0.75, Y2: 1}, image.Pt(640, 320), true},
+		{preprocess.Squash, preprocess.Crop{X1: 0.25, Y1: 0, X2: 0.75, Y2: 1}, image.Pt(637, 320), false},
+		{preprocess.Centre, preprocess.Whole, image.Pt(366, 366), true}, // 7/8 of it are 320
+		{preprocess.Centre, preprocess.Whole, image.Pt(365, 1000), false},
+		{preprocess.Letterbox, preprocess.Whole, image.Pt(320, 160), true}, // comes to 160x80
+		{preprocess.Letterbox, preprocess.Whole, image.Pt(318, 159), false},
+		{preprocess.Letterbox, preprocess.Whole, image.Pt(80, 320), true}, // 40x160
+		{preprocess.Letterbox, preprocess.Whole, image.Pt(79, 316), false},
+	}
+	for _, tt := range tests {
+		transform, err := preprocess.NewCropped(uint8Input(160, 160), tt.resize, tt.crop)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := transform.Enough(tt.size); got != tt.want {
+			t.Errorf("%s, %v: %v are enough: %v, want %v", tt.resize, tt.crop, tt.size, got, tt.want)
+		}
+		transform.Close() // always nil
 	}
 }
 

@@ -105,7 +105,8 @@ func jpegEnds(data []byte) error {
 type jpegFrame struct {
 	marker        byte // 0 as long as no frame header was met
 	width, height int
-	components    []jpegComponent
+	sampled       [4]jpegComponent
+	components    int // so many of them
 	multiScan     bool
 	scans         int
 }
@@ -179,12 +180,14 @@ func (f *jpegFrame) start(s jpegSegment) error {
 	}
 	f.marker = s.marker
 	f.height, f.width = int(binary.BigEndian.Uint16(p[1:])), int(binary.BigEndian.Uint16(p[3:]))
-	for c := p[6:]; len(c) > 0; c = c[3:] {
+	f.components = int(p[5])
+	for i := range f.components {
+		c := p[6+3*i:]
 		h, v := int(c[1]>>4), int(c[1]&15)
 		if h < 1 || h > 4 || v < 1 || v > 4 {
 			return refuse("the JPEG is broken: sampling factors %dx%d, at most 4x4 are possible", h, v)
 		}
-		f.components = append(f.components, jpegComponent{h, v})
+		f.sampled[i] = jpegComponent{h, v}
 	}
 	return nil
 }
@@ -194,11 +197,11 @@ func (f *jpegFrame) scan(p []byte) error {
 	if f.marker == 0 {
 		return refuse("the JPEG is broken: a scan before the frame header")
 	}
-	if len(p) < 1 || len(p) != 4+2*int(p[0]) || p[0] < 1 || int(p[0]) > len(f.components) {
+	if len(p) < 1 || len(p) != 4+2*int(p[0]) || p[0] < 1 || int(p[0]) > f.components {
 		return refuse("the JPEG is broken: a scan header of %d bytes", len(p))
 	}
 	if f.scans == 0 {
-		f.multiScan = f.marker == markerSOF2 || int(p[0]) < len(f.components)
+		f.multiScan = f.marker == markerSOF2 || int(p[0]) < f.components
 	}
 	if f.scans++; f.scans > maxScans {
 		return refuse("the JPEG has more than %d scans", maxScans)
@@ -215,7 +218,7 @@ func (f *jpegFrame) coefficients() int64 {
 	hmax, vmax := f.sampling()
 	mcusX, mcusY := roundUp(f.width, 8*hmax), roundUp(f.height, 8*vmax)
 	var size int64
-	for _, c := range f.components {
+	for _, c := range f.sampled[:f.components] {
 		size += int64(mcusX*c.h) * int64(mcusY*c.v) * 64 * 2
 	}
 	return size
@@ -226,11 +229,11 @@ func (f *jpegFrame) coefficients() int64 {
 func (f *jpegFrame) rows() int64 {
 	hmax, vmax := f.sampling()
 	width := int64(roundUp(f.width, 8*hmax) * 8 * hmax)
-	return 64<<10 + width*int64(len(f.components))*int64(16*vmax)
+	return 64<<10 + width*int64(f.components)*int64(16*vmax)
 }
 
 func (f *jpegFrame) sampling() (hmax, vmax int) {
-	for _, c := range f.components {
+	for _, c := range f.sampled[:f.components] {
 		hmax, vmax = max(hmax, c.h), max(vmax, c.v)
 	}
 	return hmax, vmax

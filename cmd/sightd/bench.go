@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"sightd/camera"
-	"sightd/camera/picture"
 	"sightd/daemon"
 )
 
@@ -52,7 +51,7 @@ func benchCommand(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	b := &bench{engine: engine, decoder: camera.NewDecoder(picture.DefaultLimits), picture: data, initMS: ms(time.Since(start))}
+	b := &bench{engine: engine, decoder: newDecoder(engine), picture: data, initMS: ms(time.Since(start))}
 	err = b.run(ctx, *warmups, *runs)
 	if err == nil {
 		err = b.print(c.stdout, name)

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"image"
 	"io"
 	"io/fs"
 	"os"
@@ -65,7 +66,7 @@ func classifyCommand(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	decoder := camera.NewDecoder(picture.DefaultLimits)
+	decoder := newDecoder(engine)
 	out := bufio.NewWriter(c.stdout)
 	p := newPrinter(out, *asJSON)
 	k := &classifier{engine: engine, decoder: decoder, printer: p, stdin: c.stdin}
@@ -74,6 +75,13 @@ func classifyCommand(ctx context.Context, c *call) error {
 	}
 	err = k.all(ctx, arguments)
 	return errors.Join(err, p.flush(), out.Flush(), decoder.Close(), engine.Close())
+}
+
+// newDecoder makes a decoder of pictures for an engine.
+func newDecoder(e *daemon.Engine) *camera.Decoder {
+	d := camera.NewDecoder(picture.DefaultLimits)
+	d.Enough = func(size image.Point) bool { return e.Enough(daemon.View{}, size) }
+	return d
 }
 
 // classifier classifies files: the first ones one after the other, on all threads, and if there are many the others side by side. It

@@ -6,7 +6,6 @@ import (
 	"sync"
 
 	"sightd/camera"
-	"sightd/camera/picture"
 	"sightd/daemon"
 )
 
@@ -53,7 +52,7 @@ func startLanes(n int, shared *daemon.Engine, open func() (*daemon.Engine, error
 
 // run classifies what comes until there is no more.
 func (s *lanes) run(shared, own *daemon.Engine) {
-	decoder := camera.NewDecoder(picture.DefaultLimits)
+	decoder := newDecoder(shared)
 	for t := range s.work {
 		t.result, t.err = s.classify(t, decoder, shared, own)
 		close(t.done)
