@@ -111,19 +111,21 @@ func (e *emitter) constants(op *graph.Op, shape []int) []int {
 
 // pad appends a border: PAD if it is 0. Other values, one for each channel, PAD doesn't have: constants are set around the picture.
 func (e *emitter) pad(op *graph.Op, input int) {
-	b := op.Border
 	if op.Fill == nil {
-		borders := e.constant(op.Name+"/borders", []int32{0, 0, int32(b), int32(b), int32(b), int32(b), 0, 0}, []int{4, 2})
+		before, after := int32(op.Before), int32(op.After)
+		borders := e.constant(op.Name+"/borders", []int32{0, 0, before, after, before, after, 0, 0}, []int{4, 2})
 		e.op(tflitefile.OpPad, tflitefile.PadOptions{}, []int{input, borders}, e.result(op))
 		return
 	}
 	in := e.m.Tensors[input]
-	height, width := in.Shape[1], in.Shape[2]
-	rows := e.filled(op, op.Name+"/rows", []int{1, b, width, op.Channels}, in)
-	columns := e.filled(op, op.Name+"/columns", []int{1, height + 2*b, b, op.Channels}, in)
-	tall := e.tensor(tflitefile.Tensor{Name: op.Name + "/tall", Type: in.Type, Shape: []int{1, height + 2*b, width, op.Channels}, Quant: in.Quant})
-	e.op(tflitefile.OpConcatenation, tflitefile.ConcatenationOptions{Axis: 1}, []int{rows, input, rows}, tall)
-	e.op(tflitefile.OpConcatenation, tflitefile.ConcatenationOptions{Axis: 2}, []int{columns, tall, columns}, e.result(op))
+	height, width := op.Height, in.Shape[2]
+	above := e.filled(op, op.Name+"/above", []int{1, op.Before, width, op.Channels}, in)
+	below := e.filled(op, op.Name+"/below", []int{1, op.After, width, op.Channels}, in)
+	left := e.filled(op, op.Name+"/left", []int{1, height, op.Before, op.Channels}, in)
+	right := e.filled(op, op.Name+"/right", []int{1, height, op.After, op.Channels}, in)
+	tall := e.tensor(tflitefile.Tensor{Name: op.Name + "/tall", Type: in.Type, Shape: []int{1, height, width, op.Channels}, Quant: in.Quant})
+	e.op(tflitefile.OpConcatenation, tflitefile.ConcatenationOptions{Axis: 1}, []int{above, input, below}, tall)
+	e.op(tflitefile.OpConcatenation, tflitefile.ConcatenationOptions{Axis: 2}, []int{left, tall, right}, e.result(op))
 }
 
 // filled appends a constant whose pixels all are the border's, of the type and quantization of the tensor like.

@@ -278,23 +278,35 @@ func TestBorder(t *testing.T) {
 	}
 }
 
-// TestBorderPixels looks at an int8 border itself: the picture's pixels inside, each channel's mean around them.
+// TestBorderPixels looks at an int8 border itself, of pixels and of blocks of them: the picture's pixels inside, each channel's mean around
+// them.
 func TestBorderPixels(t *testing.T) {
 	c := calibrateOn(t, smallNet(graph.BVLC, 5), randomPictures(2, smallSize, 7))
 	value := graph.FirstConv + "/pad"
-	o := Options{Precision: PrecisionInt8, Input: inference.UInt8, without: map[step]bool{stepFront: true}}
-	run := openModel(t, c.write(t, o, value))
-	const side, border = smallSize + 6, 3
-	for _, s := range c.p.samples {
-		have := answer(t, run, c.norm, s.pixels, 1)
-		for i, v := range have {
-			y, x, ch := i/3/side-border, i/3%side-border, i%3
-			want := c.norm.Mean[ch]
-			if y >= 0 && y < smallSize && x >= 0 && x < smallSize {
-				want = float64(s.pixels[(y*smallSize+x)*3+ch])
-			}
-			if pixel := float64(v) + 115; pixel != want { // 115 is the pixel of the real value 0
-				t.Fatalf("pixel %d,%d channel %d is %g, want %g", y, x, ch, pixel, want)
+	for _, test := range []struct {
+		without map[step]bool
+		border  int // before the picture
+		place   func(i int) (y, x int)
+	}{
+		{map[step]bool{stepFront: true, stepBlocks: true}, 3, func(i int) (y, x int) { const side = smallSize + 6; return i / 3 / side, i / 3 % side }},
+		{map[step]bool{stepFront: true}, 4, func(i int) (y, x int) {
+			const side = smallSize/2 + 3
+			return i/12/side*2 + i%12/6, i/12%side*2 + i%6/3
+		}},
+	} {
+		o := Options{Precision: PrecisionInt8, Input: inference.UInt8, without: test.without}
+		run := openModel(t, c.write(t, o, value))
+		for _, s := range c.p.samples {
+			for i, v := range answer(t, run, c.norm, s.pixels, 1) {
+				y, x := test.place(i)
+				y, x, ch := y-test.border, x-test.border, i%3
+				want := c.norm.Mean[ch]
+				if y >= 0 && y < smallSize && x >= 0 && x < smallSize {
+					want = float64(s.pixels[(y*smallSize+x)*3+ch])
+				}
+				if pixel := float64(v) + 115; pixel != want { // 115 is the pixel of the real value 0
+					t.Fatalf("without %v: pixel %d,%d channel %d is %g, want %g", test.without, y, x, ch, pixel, want)
+				}
 			}
 		}
 	}

@@ -44,6 +44,7 @@ func TestNorm(t *testing.T) {
 		{48, graph.Norm{Radius: 5, Bias: 1, Alpha: 1e-4, Beta: 0.75}},
 		{48, graph.Norm{Radius: normBlock, Bias: 0.5, Alpha: 1e-6, Beta: 0.75}},
 		{16, graph.Norm{Radius: normBlock, Bias: 1, Alpha: 1e-4, Beta: 0.75}}, // the window is wider than all channels
+		{64, graph.Norm{Radius: 1, Bias: 1, Alpha: 1e-4, Beta: 0.75}},
 	} {
 		t.Run(fmt.Sprintf("%d channels, radius %d", test.channels, test.n.Radius), func(t *testing.T) {
 			g := normNet(test.channels, size, test.n)

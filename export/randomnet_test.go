@@ -50,7 +50,7 @@ func smallNet(a graph.Architecture, seed uint64) *graph.Graph {
 		add(graph.Op{Name: name, Kind: graph.LRN, Norm: &graph.Norm{Radius: 2, Bias: 1, Alpha: 2e-5, Beta: 0.75}, Channels: channels}, height)
 		return name
 	}
-	add(graph.Op{Name: graph.FirstConv + "/pad", Kind: graph.Pad, Inputs: []string{graph.Input}, Border: 3, Channels: 3}, smallSize+6)
+	add(graph.Op{Name: graph.FirstConv + "/pad", Kind: graph.Pad, Inputs: []string{graph.Input}, Before: 3, After: 3, Channels: 3}, smallSize+6)
 	conv(graph.FirstConv, graph.FirstConv+"/pad", 7, 2, 3, 16, 16)
 	pool("pool1/3x3_s2", graph.FirstConv, 2, 16, 8)
 	conv("conv2/3x3", norm("pool1/norm1", 16, 8), 3, 1, 16, 32, 8)

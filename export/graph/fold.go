@@ -158,27 +158,36 @@ func (g *Graph) copy() *Graph {
 }
 
 // Space2Depth returns a copy of the graph whose first convolution, 7x7 in steps of 2 over 3 channels, is one of 4x4 in steps of 1 over
-// the 12 channels of blocks of 2x2 pixels. It computes the same: the kernel gets a row and a column of zeros behind it, and its
-// taps are sorted by their place in a block. Kernels for int8 work on 4, 8 or 16 channels at a time, of which 3 leave most unused.
+// the 12 channels of blocks of 2x2 pixels. It computes the same: the border of 3 pixels becomes one of 2 blocks before the map and 1 behind
+// it, the kernel gets a row and a column of zeros in front of it for the pixel that this is more, and its taps are sorted by their place in
+// a block. Kernels for int8 work on 4, 8 or 16 channels at a time, of which 3 leave most unused. The border stands right before the
+// convolution, where a runtime can do without a copy of the map.
 func (g *Graph) Space2Depth() *Graph {
 	out := &Graph{Architecture: g.Architecture, Size: g.Size, Classes: g.Classes}
+	first := g.Op(FirstConv)
 	for _, op := range g.Ops {
-		if op.Name != FirstConv {
+		switch op.Name {
+		case first.Inputs[0]: // the border
+			blocks := Op{Name: FirstConv + "/blocks", Kind: SpaceToDepth, Inputs: op.Inputs, Channels: 4 * op.Channels,
+				Height: (op.Height - op.Before - op.After) / 2, Width: (op.Width - op.Before - op.After) / 2}
+			op.Inputs, op.Channels = []string{blocks.Name}, blocks.Channels
+			op.Before = (op.Before + 1) / 2
+			op.After = (first.Kernel+1)/2 - 1 - op.Before
+			op.Height, op.Width = blocks.Height+op.Before+op.After, blocks.Width+op.Before+op.After
+			op.Fill = slices.Concat(op.Fill, op.Fill, op.Fill, op.Fill)
+			out.Ops = append(out.Ops, blocks, op)
+		case FirstConv:
+			op.Weights = blockWeights(op.Weights, op.Channels, op.Kernel, len(op.Weights)/(op.Channels*op.Kernel*op.Kernel))
+			op.Kernel, op.Stride = (op.Kernel+1)/2, 1
 			out.Ops = append(out.Ops, op)
-			continue
+		default:
+			out.Ops = append(out.Ops, op)
 		}
-		pad := g.Op(op.Inputs[0])
-		blocks := Op{Name: FirstConv + "/blocks", Kind: SpaceToDepth, Inputs: op.Inputs,
-			Height: pad.Height / 2, Width: pad.Width / 2, Channels: 4 * pad.Channels}
-		small := op
-		small.Inputs, small.Kernel, small.Stride = []string{blocks.Name}, (op.Kernel+1)/2, 1
-		small.Weights = blockWeights(op.Weights, op.Channels, op.Kernel, pad.Channels)
-		out.Ops = append(out.Ops, blocks, small)
 	}
 	return out
 }
 
-// blockWeights sorts weights [out, k, k, in] into [out, (k+1)/2, (k+1)/2, 2*2*in].
+// blockWeights sorts weights [out, k, k, in], behind a row and a column of zeros, into [out, (k+1)/2, (k+1)/2, 2*2*in].
 func blockWeights(w []float32, out, k, in int) []float32 {
 	half := (k + 1) / 2
 	sorted := make([]float32, out*half*half*4*in)
@@ -186,6 +195,7 @@ func blockWeights(w []float32, out, k, in int) []float32 {
 		for y := range k {
 			for x := range k {
 				from := ((o*k+y)*k + x) * in
+				y, x := y+1, x+1
 				to := (((o*half+y/2)*half+x/2)*4 + (y%2)*2 + x%2) * in
 				copy(sorted[to:to+in], w[from:from+in])
 			}

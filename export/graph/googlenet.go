@@ -170,7 +170,7 @@ func (b *builder) conv(name, torch string, kernel, stride, channels int) {
 	padding := Same
 	if stride > 1 {
 		border := (kernel - 1) / 2
-		b.append(Op{Name: name + "/pad", Kind: Pad, Border: border,
+		b.append(Op{Name: name + "/pad", Kind: Pad, Before: border, After: border,
 			Height: b.height + 2*border, Width: b.height + 2*border, Channels: b.channels})
 		padding = Valid
 	}

@@ -25,7 +25,10 @@ func dump(g *Graph) string {
 		case Conv, MaxPool:
 			fmt.Fprintf(&b, " %dx%d/%d %-5s", op.Kernel, op.Kernel, op.Stride, [...]string{Same: "SAME", Valid: "VALID"}[op.Padding])
 		case Pad:
-			fmt.Fprintf(&b, " border %d", op.Border)
+			fmt.Fprintf(&b, " border %d", op.Before)
+			if op.After != op.Before {
+				fmt.Fprintf(&b, " and %d", op.After)
+			}
 			if op.Fill != nil {
 				fmt.Fprintf(&b, " of %v", op.Fill)
 			}
@@ -123,7 +126,7 @@ func TestPadding(t *testing.T) {
 				in := g.Shape(op.Inputs[0])[1]
 				border := 0
 				if before := g.Op(op.Inputs[0]); before != nil && before.Kind == Pad {
-					border = before.Border
+					border = before.Before
 				}
 				// Both networks pad all convolutions and the pools of stride 1 by half the kernel, the other pools not.
 				pad := (op.Kernel - 1) / 2

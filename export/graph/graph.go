@@ -44,7 +44,8 @@ type Op struct {
 	Kernel  int       // side of the window of Conv and MaxPool
 	Stride  int       // of Conv and MaxPool
 	Padding Padding   // of Conv and MaxPool
-	Border  int       // of Pad: pixels on each of the four sides
+	Before  int       // of Pad: rows above the map and columns left of it
+	After   int       // of Pad: rows below it and columns right of it
 	Fill    []float64 // of Pad: what they hold, for each channel; nil for 0
 	Norm    *Norm     // of LRN
 

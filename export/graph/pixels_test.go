@@ -10,7 +10,7 @@ import (
 // firstConv gives a graph of conv1 behind its border and one more convolution, with random weights.
 func firstConv(r *rand.Rand) *Graph {
 	return &Graph{Architecture: BVLC, Size: 20, Classes: 5, Ops: []Op{
-		{Name: FirstConv + "/pad", Kind: Pad, Inputs: []string{Input}, Border: 3, Height: 26, Width: 26, Channels: 3},
+		{Name: FirstConv + "/pad", Kind: Pad, Inputs: []string{Input}, Before: 3, After: 3, Height: 26, Width: 26, Channels: 3},
 		{Name: FirstConv, Kind: Conv, Inputs: []string{FirstConv + "/pad"}, Kernel: 7, Stride: 2, Padding: Valid,
 			Height: 10, Width: 10, Channels: 4, Weights: random(r, 4*7*7*3, -1, 1), Bias: random(r, 4, -2, 2)},
 		{Name: "conv2/3x3_reduce", Kind: Conv, Inputs: []string{FirstConv}, Kernel: 1, Stride: 1, Height: 10, Width: 10, Channels: 4, Weights: random(r, 16, -1, 1), Bias: random(r, 4, -1, 1)},

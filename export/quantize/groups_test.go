@@ -41,9 +41,9 @@ func ops(lines ...string) *graph.Graph {
 	return g
 }
 
-// small has everything that GoogLeNet has: a border, blocks, LRN, two modules with pools inside and between them.
+// small has everything that GoogLeNet has: blocks, a border, LRN, two modules with pools inside and between them.
 var small = []string{
-	"pad P data", "blocks D pad", "conv L4 blocks", "pool1 M conv", "norm N pool1", "pool2 M norm",
+	"blocks D data", "pad P blocks", "conv L4 pad", "pool1 M conv", "norm N pool1", "pool2 M norm",
 	"a L2 pool2", "b_reduce L1 pool2", "b L3 b_reduce", "inner M pool2", "c L1 inner", "out C a b c",
 	"d L2 out", "inner2 M out", "e L2 inner2", "out2 C d e", "pool3 M out2",
 	"features A pool3", "logits F3 features",
@@ -80,7 +80,7 @@ func TestGroups(t *testing.T) {
 	g := ops(small...)
 	order, ties, offsets := groups(g)
 	want := []string{
-		"12 channels: data pad blocks; read by conv; input",
+		"12 channels: data blocks pad; read by conv; input",
 		"4 channels: conv pool1; conv from 0; LRN",
 		"4 channels: norm pool2 inner; norm from 0; read by a; read by b_reduce; read by c; LRN",
 		"6 channels: a b c out inner2; a from 0; b from 2; c from 5; read by d; read by e",

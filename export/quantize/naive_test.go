@@ -106,7 +106,7 @@ func rearrange(op *graph.Op, in []float64, shape []int) []float64 {
 			out[i] = in[((2*y+c/channels/2)*width+2*x+c/channels%2)*channels+c%channels]
 			continue
 		}
-		if y, x = y-op.Border, x-op.Border; y >= 0 && y < height && x >= 0 && x < width {
+		if y, x = y-op.Before, x-op.Before; y >= 0 && y < height && x >= 0 && x < width {
 			out[i] = in[(y*width+x)*channels+c]
 		} else if op.Fill != nil {
 			out[i] = op.Fill[c]
@@ -178,7 +178,7 @@ func (n *network) pool(kernel, stride int) string {
 
 func (n *network) pad(border int) string {
 	height := n.height + 2*border
-	return n.add(graph.Op{Kind: graph.Pad, Border: border, Height: height, Width: height, Channels: n.channels})
+	return n.add(graph.Op{Kind: graph.Pad, Before: border, After: border, Height: height, Width: height, Channels: n.channels})
 }
 
 func (n *network) norm() string {
