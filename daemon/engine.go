@@ -124,6 +124,12 @@ func OpenEngine(o EngineOptions) (*Engine, error) {
 	if guard != nil {
 		guard.limit = o.Limit
 	}
+	if models.Embedded(m.data) {
+		err = models.Forget()
+	}
+	if err != nil {
+		return nil, errors.Join(err, e.Close())
+	}
 	return e, nil
 }
 

@@ -7,7 +7,10 @@ import (
 	_ "embed"
 	"encoding/hex"
 	"fmt"
+	"os"
 	"unsafe"
+
+	"golang.org/x/sys/unix"
 )
 
 //go:embed googlenet_imagenette.tflite
@@ -28,6 +31,19 @@ func Default() ([]byte, *Card, error) {
 
 // Embedded says whether a file is the embedded one where it lies, and no copy of it.
 func Embedded(file []byte) bool { return unsafe.SliceData(file) == unsafe.SliceData(defaultModel) }
+
+// Forget gives the memory of the embedded file back to the system, which reads it again from the program's own file where it is looked
+// at again: once a model is opened it isn't.
+func Forget() error {
+	page := os.Getpagesize()
+	start := uintptr(unsafe.Pointer(unsafe.SliceData(defaultModel)))
+	skip := (page - int(start)%page) % page
+	whole := (len(defaultModel) - skip) / page * page // other data share the first and the last page
+	if err := unix.Madvise(defaultModel[skip:skip+whole], unix.MADV_DONTNEED); err != nil {
+		return fmt.Errorf("forget the embedded model: %w", err)
+	}
+	return nil
+}
 
 // Matches says whether the card is that of a file, by the file's sha256.
 func (c *Card) Matches(file []byte) error {

@@ -3,11 +3,13 @@ package models
 import (
 	"bytes"
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
+	"unsafe"
 
 	"sightd/export/tflitefile"
 )
@@ -156,5 +158,47 @@ func TestCardKeys(t *testing.T) {
 	}
 	if !reflect.DeepEqual(*back, card) {
 		t.Errorf("read back: got %+v, want %+v", *back, card)
+	}
+}
+
+// TestForget has the embedded file's memory given back: it is the same when it is read again.
+func TestForget(t *testing.T) {
+	data, card, err := Default()
+	if err != nil {
+		t.Fatal(err)
+	}
+	resident := func() (n int) {
+		skip := (os.Getpagesize() - int(uintptr(unsafe.Pointer(unsafe.SliceData(data)))%uintptr(os.Getpagesize()))) % os.Getpagesize()
+		text, err := os.ReadFile("/proc/self/smaps")
+		if err != nil {
+			t.Fatal(err)
+		}
+		at, inside := uintptr(unsafe.Pointer(&data[skip])), false
+		for line := range strings.Lines(string(text)) {
+			var from, to uintptr
+			if _, err := fmt.Sscanf(line, "%x-%x ", &from, &to); err == nil {
+				inside = from <= at && at < to
+			}
+			if inside {
+				if _, err := fmt.Sscanf(line, "Rss: %d kB", &n); err == nil {
+					return n << 10
+				}
+			}
+		}
+		t.Fatal("want the memory that the embedded model lies in, found none")
+		return 0
+	}
+	if err := card.Matches(data); err != nil {
+		t.Fatal(err)
+	}
+	before := resident()
+	if err := Forget(); err != nil {
+		t.Fatal(err)
+	}
+	if after := resident(); before-after < len(data)*9/10 {
+		t.Errorf("got %d bytes resident before and %d after, want most of %d given back", before, after, len(data))
+	}
+	if err := card.Matches(data); err != nil {
+		t.Errorf("after that: %v", err)
 	}
 }
