@@ -11,6 +11,8 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"sightd/camera"
 )
 
 // The exit codes. A command that works with several pictures ends with exitRefused when some were refused.
@@ -60,6 +62,7 @@ func (e usageError) Error() string { return e.text }
 var errRefused = errors.New("some pictures were refused")
 
 func main() {
+	camera.GiveBack()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	code := Main(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
 	stop()
