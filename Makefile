@@ -19,7 +19,7 @@ ldflags = -X main.version=$(VERSION) -X main.commit=$(COMMIT) -extldflags '$(cal
 # What reads streams and recordings, for the tests of those.
 VIDEO := ffmpeg:ffmpeg gst-launch-1.0:gstreamer1.0-tools gst-device-monitor-1.0:gstreamer1.0-plugins-base-apps,gstreamer1.0-plugins-base,gstreamer1.0-plugins-good
 
-.PHONY: help run test build native gpu arm64 test-arm64 deb test-deb release model peers results camera-results delegate-results board-results bench fuzz lint clean
+.PHONY: help run test build native gpu arm64 test-arm64 deb test-deb release model peers peers-speed bench camera-results delegate-results board-results cascade-results benchmarks faults fuzz lint clean
 
 help: ## tell what there is
 	@echo "sightd $(VERSION). Start with: make run"
@@ -75,15 +75,22 @@ model: build ## remake models/ from the weights in ../shared
 		--name googlenet-imagenette-int8 --labels ../shared/weights/imagenette_labels.txt --size 160 --features \
 		--calibration ../shared/images/imagenette/calibration --eval ../shared/images/imagenette/val
 
-peers: build ## compare with other programs that make and run such models; installs 9 GB of Python packages into .venv, takes half an hour
+peers: build ## compare with other programs that make and run such models; installs 9 GB of Python packages into .venv, takes 45 minutes
 	@native/packages.sh python3:python3
 	@python3 -c 'import ensurepip, venv' 2>/dev/null || native/packages.sh ensurepip:python3-venv # no command of this name: installs it
 	@testbench/peers.sh
 	@testbench/export_peers.sh
+	@testbench/peers_speed.sh
 
-results: peers ## measure what is claimed and rewrite testbench/RESULTS.md; takes minutes, wants an idle machine
+peers-speed: build ## compare pictures a second with other programs; installs 0.6 GB of Python packages into .venv, takes ten minutes, wants an idle machine
+	@native/packages.sh python3:python3 taskset:util-linux
+	@python3 -c 'import ensurepip, venv' 2>/dev/null || native/packages.sh ensurepip:python3-venv # no command of this name: installs it
+	@testbench/peers_speed.sh
+
+bench: gpu ## measure what is claimed and rewrite testbench/RESULTS.md, with what make peers has left; takes 15 minutes, wants an idle machine
+	@native/gpu.sh $(ARCH) vulkan
 	@native/packages.sh mosquitto:mosquitto
-	@$(ENV) TEST_RESULTS=1 go test -count=1 -timeout 60m -v -run TestResults ./testbench
+	@$(ENV) TEST_RESULTS=1 go test -count=1 -timeout 60m -v -run '^TestResults$$' ./testbench
 
 camera-results: native ## measure what is claimed of live sources and rewrite testbench/RESULTS_CAMERAS.md; takes nine minutes, wants an idle machine
 	@native/packages.sh $(VIDEO)
@@ -95,11 +102,19 @@ delegate-results: native ## measure what is claimed of delegates and rewrite tes
 board-results: native ## measure memory, start and sizes beside a trivial program and rewrite testbench/RESULTS_BOARD.md; takes minutes, wants an idle machine
 	@$(ENV) TEST_RESULTS=1 go test -count=1 -timeout 30m -v -run TestBoardResults ./testbench
 
-bench: native ## run the benchmarks
+cascade-results: native ## measure what a cascade of two input sizes would save and rewrite testbench/RESULTS_CASCADE.md; takes minutes, wants an idle machine
+	@$(ENV) TEST_RESULTS=1 go test -count=1 -timeout 30m -v -run TestCascadeResults ./testbench
+
+benchmarks: native ## run the Go benchmarks
 	@$(ENV) go test -run '^$$' -bench . -benchtime 1s ./...
 
-fuzz: native ## fuzz every parser, FUZZTIME (10s) each
-	@$(ENV) testbench/fuzz.sh $${FUZZTIME:-10s}
+faults: native ## treat boards badly, FAULT_ROUNDS (100), and have one work for SOAK (3m); rewrite testbench/RESULTS_FAULTS.md if nothing is lost; wants root
+	@native/packages.sh mosquitto:mosquitto strace:strace mkfs.ext4:e2fsprogs $(VIDEO)
+	@$(ENV) export TEST_RESULTS=1 FAULT_ROUNDS=$${FAULT_ROUNDS:-100} SOAK=$${SOAK:-3m}; \
+		go test -count=1 -timeout 0 -parallel 4 -v -run 'TestFaults$$' ./testbench
+
+fuzz: native ## fuzz every parser, FUZZTIME (10s) each; with FUZZ=-plain without the builds that tell which code is reached
+	@$(ENV) testbench/fuzz.sh $(FUZZ) $${FUZZTIME:-10s}
 
 lint: native ## gofmt, vet, staticcheck, go mod tidy -diff
 	@$(ENV) .ci/lint.sh

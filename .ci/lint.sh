@@ -10,6 +10,7 @@ if [ -n "$unformatted" ]; then
 	exit 1
 fi
 go vet ./...
+(cd testbench/plain && go vet ./... && go mod tidy -diff)
 go run honnef.co/go/tools/cmd/staticcheck@v0.8.2 ./...
 go mod tidy -diff
 echo "gofmt, vet, staticcheck, go mod tidy: clean"

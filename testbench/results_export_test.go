@@ -36,7 +36,7 @@ type cost struct {
 func measureExport(t *testing.T) []figure {
 	out := filepath.Join(repository(t), ".venv", "export")
 	if _, err := os.Stat(filepath.Join(out, "compare.json")); err != nil {
-		return []figure{{what: "sightd export and its peers", value: "not measured", target: "measured", command: peersCommand}}
+		return unmeasured(t, "BVLC", "export of", "float32 of torchvision", "MediaPipe", "TensorFlow Lite's Python")
 	}
 	var all []peerFigures
 	readJSON(t, filepath.Join(out, "compare.json"), &all)

@@ -33,29 +33,38 @@ type group struct {
 	measure func(t *testing.T) []figure
 }
 
-// results are a results file.
+// section is a part of a results file with a table of its own.
+type section struct {
+	heading string // "": none
+	groups  []group
+	notes   string // below the table
+}
+
+// results are a results file: of one table, or of sections.
 type results struct {
-	file   string // in testbench/
-	title  string
-	target string // the Makefile's
-	how    string // the figures are compared
-	groups []group
-	notes  string
+	file     string // in testbench/
+	title    string
+	target   string // the Makefile's
+	how      string // the figures are compared
+	groups   []group
+	sections []section // in the place of groups
+	notes    string
 }
 
 // TestResults measures what is claimed of sightd and writes RESULTS.md.
 func TestResults(t *testing.T) {
 	results{
-		file: "RESULTS.md", title: "Results", target: "results",
-		how: "Comparisons of times are interleaved in one process, and are of medians. An interval behind a share is Wilson's of 95 %.",
-		groups: []group{
-			{"accuracy", measureAccuracy},
-			{"peers", measurePeers},
-			{"export", measureExport},
-			{"invoke", measureInvoke},
-			{"step", measureStep},
-			{"process", measureProcess},
-			{"mqtt", measureMQTT},
+		file: "RESULTS.md", title: "Results", target: "bench",
+		how: "Comparisons of times are interleaved in one run, and are of medians. An interval behind a share is Wilson's of 95 %.",
+		sections: []section{
+			{"Accuracy", []group{{"accuracy", measureAccuracy}, {"precisions", measurePrecisions}}, accuracyNotes},
+			{"Against other programs", []group{{"throughput-peers", measureThroughputPeers}, {"peers", measurePeers}, {"export", measureExport}}, peersNotes},
+			{"Throughput and latency", []group{{"bound", measureBound}, {"latency", measureFolderLatency}, {"stdin", measureStdin},
+				{"camera", measureCameraLatency}, {"mqtt", measureMQTT}}, throughputNotes},
+			{"Frame path", []group{{"invoke", measureInvoke}, {"overhead", measureOverhead}, {"step", measureStep}, {"large", measureLarge}}, frameNotes},
+			{"Work as it grows", []group{{"pictures", measurePictures}, {"sources", measureSources}, {"classes", measureClasses},
+				{"backlog", measureBacklog}}, growthNotes},
+			{"Process", []group{{"process", measureProcess}}, processNotes},
 		},
 		notes: notes,
 	}.measure(t)
@@ -71,62 +80,82 @@ func (r results) measure(t *testing.T) {
 	if raceDetector {
 		t.Fatal("the race detector makes everything slower: run it without")
 	}
-	load := loadAverage(t)
-	var all []figure
-	measured := 0
-	for _, g := range r.groups {
-		t.Run(g.name, func(t *testing.T) {
-			figures := g.measure(t)
-			for i := range figures {
-				if figures[i].command == "" {
-					figures[i].command = t.Name()
-				}
-				t.Logf("%+v", figures[i])
-			}
-			all = append(all, figures...)
-			measured++
-		})
+	if r.sections == nil {
+		r.sections = []section{{groups: r.groups}}
 	}
-	if measured < len(r.groups) || t.Failed() {
-		t.Logf("measured %d of %d groups: %s is left as it is", measured, len(r.groups), r.file)
+	load, begun := loadAverage(t), time.Now()
+	figures := make([][]figure, len(r.sections))
+	groups, measured := 0, 0
+	for i, s := range r.sections {
+		for _, g := range s.groups {
+			groups++
+			t.Run(g.name, func(t *testing.T) {
+				figures[i] = append(figures[i], g.figures(t)...)
+				measured++
+			})
+		}
+	}
+	if measured < groups || t.Failed() {
+		t.Logf("measured %d of %d groups: %s is left as it is", measured, groups, r.file)
 		return
 	}
 	path := filepath.Join(repository(t), "testbench", r.file)
-	if err := os.WriteFile(path, r.report(t, load, all), 0o666); err != nil {
+	if err := os.WriteFile(path, r.report(t, load, time.Since(begun), figures), 0o666); err != nil {
 		t.Fatal(err)
 	}
 }
 
-// report is the file.
-func (r results) report(t *testing.T, load string, all []figure) []byte {
+// figures measures the group, and says by which command it is measured alone.
+func (g group) figures(t *testing.T) []figure {
+	figures := g.measure(t)
+	for i := range figures {
+		if figures[i].command == "" {
+			figures[i].command = t.Name()
+		}
+		t.Logf("%+v", figures[i])
+	}
+	return figures
+}
+
+// report is the file. figures are those of each section.
+func (r results) report(t *testing.T, load string, took time.Duration, figures [][]figure) []byte {
 	t.Helper()
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "# %s\n\nMeasured by `make %s`, which rewrites this file. A target that is missed stays in the table.\n\n", r.title, r.target)
 	fmt.Fprintf(&b, "- Machine: %s, %d cores, Linux %s, load %s at the start\n", processor(t), runtime.NumCPU(), kernel(t), load)
-	fmt.Fprintf(&b, "- Date: %s\n", time.Now().UTC().Format(time.DateOnly))
+	fmt.Fprintf(&b, "- Date: %s, measured in %d s\n", time.Now().UTC().Format(time.DateOnly), int(took.Seconds()))
 	fmt.Fprintf(&b, "- Source: commit %s\n", commit(t))
 	fmt.Fprintf(&b, "- Versions: %s\n\n", versions(t))
 	fmt.Fprintf(&b, "%[1]s\n`%[2]s/…` is run alone by `%[3]s=1 go test -v -run %[2]s/… ./testbench`, which doesn't write this file.\n\n", r.how, t.Name(), resultsEnv)
-	b.WriteString("| figure | value | target | n | spread | command |\n| --- | --- | --- | --- | --- | --- |\n")
-	for _, f := range all {
-		target := f.target
-		if target != "" {
-			target += map[bool]string{true: ": met", false: ": **missed**"}[f.met]
+	for i, s := range r.sections {
+		if s.heading != "" {
+			fmt.Fprintf(&b, "## %s\n\n", s.heading)
 		}
-		fmt.Fprintf(&b, "| %s | %s | %s | %d | %s | `%s` |\n", f.what, f.value, target, f.n, f.spread, f.command)
+		table(&b, figures[i])
+		b.WriteString(s.notes)
+		if s.heading != "" {
+			b.WriteString("\n")
+		}
 	}
-	b.WriteString(r.notes)
+	b.WriteString(strings.TrimPrefix(r.notes, map[bool]string{true: "\n"}[r.sections[0].heading != ""])) // the one line between is there
 	return b.Bytes()
 }
 
+// table writes figures as a table.
+func table(b *bytes.Buffer, figures []figure) {
+	b.WriteString("| figure | value | target | n | spread | command |\n| --- | --- | --- | --- | --- | --- |\n")
+	for _, f := range figures {
+		target := f.target
+		if target != "" && !strings.HasPrefix(f.value, "not measured") {
+			target += map[bool]string{true: ": met", false: ": **missed**"}[f.met]
+		}
+		fmt.Fprintf(b, "| %s | %s | %s | %d | %s | `%s` |\n", f.what, f.value, target, f.n, f.spread, f.command)
+	}
+}
+
 const notes = `
-- Accuracy is measured through the daemon's own decoder, preprocessing and Engine, on photos that were used neither for training nor for
-  calibration. The float network is the same weights, written as a float .tflite by sightd export's own writer.
-- "Invoke, alone" runs go-tflite and a loop of C (testbench/baseline) in alternating blocks of 20 on one input. "Invoke, in a step" runs
-  each after the same preprocessing, as the daemon does: what the daemon publishes as infer_ms. Each round opens both models anew: where
-  memory happens to lie moves either side by some percent.
-- Hostile files: the peak of the resident memory while the file is decoded, less that of an idle process.
-- A photo counts as arrived once a client in another process has its event, and as filed once it lies in done/.
+## Other files
+
 - Live sources: testbench/RESULTS_CAMERAS.md, by "make camera-results".
 - Delegates: testbench/RESULTS_DELEGATES.md, by "make delegate-results".
 - Small boards: memory, start, sizes, writes: testbench/RESULTS_BOARD.md, by "make board-results".

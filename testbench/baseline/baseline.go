@@ -1,6 +1,6 @@
 // Package baseline runs a .tflite file with TensorFlow Lite's C API in a loop of C, with the time of each Invoke taken in C: what a
-// program without Go would measure. It is the yardstick for sightd's own way through go-tflite, and nothing else uses it: it doesn't
-// check what the model's tensors are, and proves nothing.
+// program without Go would measure. It is the yardstick for sightd's own way through go-tflite, and runs a network at other sizes
+// for what a cascade of those would save; nothing else uses it: it doesn't check what the model's tensors are, and proves nothing.
 package baseline
 
 /*
@@ -96,6 +96,21 @@ func (m *Model) open(size, threads int, xnnpack bool) error {
 	}
 	if status := C.TfLiteInterpreterAllocateTensors(m.interpreter); status != C.kTfLiteOk {
 		return fmt.Errorf("allocate tensors: status %d", int(status))
+	}
+	return nil
+}
+
+// Resize gives input 0 another height and width, and the network with it. What Input gave before isn't valid any more.
+func (m *Model) Resize(size int) error {
+	if size < 1 || size > math.MaxInt16 {
+		return fmt.Errorf("resize the input: want 1 to %d pixels a side, have %d", math.MaxInt16, size)
+	}
+	dims := [4]C.int{1, C.int(size), C.int(size), 3}
+	if status := C.TfLiteInterpreterResizeInputTensor(m.interpreter, 0, &dims[0], 4); status != C.kTfLiteOk {
+		return fmt.Errorf("resize the input to %dx%d: status %d", size, size, int(status))
+	}
+	if status := C.TfLiteInterpreterAllocateTensors(m.interpreter); status != C.kTfLiteOk {
+		return fmt.Errorf("allocate tensors for an input of %dx%d: status %d", size, size, int(status))
 	}
 	return nil
 }

@@ -63,6 +63,44 @@ func TestScores(t *testing.T) {
 	}
 }
 
+func TestResize(t *testing.T) {
+	x, _, _ := open(t, true)
+	plain, _, _ := open(t, false)
+	const size = 96
+	var scores [2][10]float32
+	for i, m := range []*Model{x, plain} {
+		if err := m.Resize(size); err != nil {
+			t.Fatal(err)
+		}
+		in := m.Input()
+		if len(in) != 3*size*size {
+			t.Fatalf("want an input of %d bytes, have %d", 3*size*size, len(in))
+		}
+		for k := range in {
+			in[k] = byte(k + k/288)
+		}
+		if err := m.Run(make([]time.Duration, 1)); err != nil {
+			t.Fatal(err)
+		}
+		if err := m.Output(scores[i][:]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	sum := float32(0)
+	for k, have := range scores[0] {
+		sum += have
+		if math.Abs(float64(have-scores[1][k])) > 0.06 { // XNNPACK rounds otherwise than the built-in kernels
+			t.Errorf("score %d at %d pixels: want %g as the built-in kernels, have %g", k, size, scores[1][k], have)
+		}
+	}
+	if math.Abs(float64(sum)-1) > 0.01 {
+		t.Errorf("want scores that add up to 1, have %g", sum)
+	}
+	if err := x.Resize(0); err == nil {
+		t.Error("0 pixels: want an error")
+	}
+}
+
 func TestOpenRefuses(t *testing.T) {
 	file, _, err := models.Default()
 	if err != nil {

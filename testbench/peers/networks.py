@@ -7,29 +7,15 @@ own, in INPUT's form; inputs.py prepares it from pixels. Its output is the score
 Pools with stride 2 are padded SAME, which is Caffe's and torch's ceil mode on maps of an even size, so size is a multiple of 32.
 """
 
-import json
-import pathlib
-
 import numpy as np
 import tensorflow as tf
 
 import caffe
+import plain_safetensors
 
 INPUT = {"bvlc": "bgr", "torchvision": "unit"}
 MODULES = ("3a", "3b", "4a", "4b", "4c", "4d", "4e", "5a", "5b")
 BATCH_NORM_EPSILON = 0.001
-
-
-def read_safetensors(path):
-    """{name: array} of a .safetensors file of float32 and int64 tensors."""
-    data = pathlib.Path(path).read_bytes()
-    begin = 8 + int.from_bytes(data[:8], "little")
-    types, found = {"F32": "<f4", "I64": "<i8"}, {}
-    for name, entry in json.loads(data[8:begin]).items():
-        if name != "__metadata__":
-            first, last = entry["data_offsets"]
-            found[name] = np.frombuffer(data[begin + first : begin + last], types[entry["dtype"]]).reshape(entry["shape"])
-    return found
 
 
 def convolve(x, weight, stride, pad):
@@ -81,7 +67,7 @@ class Torchvision:
     pools = {"3b": 3, "4e": 2}
 
     def __init__(self, path):
-        self.tensors = read_safetensors(path)
+        self.tensors = plain_safetensors.read(path)
 
     def convolution(self, x, name, stride=1, pad=0):
         t = self.tensors

@@ -1,0 +1,223 @@
+package testbench
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	paho "github.com/eclipse/paho.mqtt.golang"
+)
+
+// arrivals is a client that notes when the events of files come.
+type arrivals struct {
+	watched
+	at    map[string]time.Time // by source and file
+	last  time.Time
+	bytes int // of payloads
+	bad   []string
+}
+
+func arrive(t testing.TB, url string) *arrivals {
+	t.Helper()
+	a := &arrivals{at: map[string]time.Time{}}
+	client := paho.NewClient(paho.NewClientOptions().AddBroker(url).SetClientID("testbench-arrivals").
+		SetDefaultPublishHandler(func(_ paho.Client, m paho.Message) { a.receive(m.Payload(), time.Now()) }))
+	settle(t, client.Connect())
+	t.Cleanup(func() {
+		client.Disconnect(250)
+		for _, payload := range a.bad {
+			t.Errorf("bad event: %s", payload)
+		}
+	})
+	settle(t, client.Subscribe(base+"+/event", 1, nil))
+	return a
+}
+
+func (a *arrivals) receive(payload []byte, at time.Time) {
+	var e event
+	err := json.Unmarshal(payload, &e)
+	a.change(func() {
+		if err != nil || e.Type != "classified" {
+			a.bad = append(a.bad, string(payload))
+			return
+		}
+		key := e.Source + "/" + e.File
+		if a.at[key].IsZero() { // else it is a repeat
+			a.at[key], a.last = at, at
+		}
+		a.bytes += len(payload)
+	})
+}
+
+// wait waits until there are events of n files, and gives when the last one came. patience is for a thousand of them.
+func (a *arrivals) wait(t testing.TB, n int) time.Time {
+	t.Helper()
+	a.mu.Lock()
+	have := len(a.at)
+	a.mu.Unlock()
+	for have < n {
+		have = min(n, have+1000)
+		a.until(t, func() bool { return len(a.at) >= have }, func() string { return fmt.Sprintf("want events of %d files, have %d", have, len(a.at)) })
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.last
+}
+
+// came is when a file's event came.
+func (a *arrivals) came(t testing.TB, source, file string) time.Time {
+	t.Helper()
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	at, ok := a.at[source+"/"+file]
+	if !ok {
+		t.Fatalf("want an event of %s of %s, have none", file, source)
+	}
+	return at
+}
+
+// stage puts n pictures beside the watched folder, the same ones again and again under names that begin with prefix.
+func (b *board) stage(t testing.TB, prefix string, pictures []string, n int) (names []string) {
+	t.Helper()
+	data := make([][]byte, min(n, len(pictures)))
+	for i := range data {
+		var err error
+		if data[i], err = os.ReadFile(pictures[i]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range n {
+		names = append(names, fmt.Sprintf("%s-%05d.jpg", prefix, i))
+		if err := os.WriteFile(filepath.Join(b.dir, names[i]), data[i%len(data)], 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return names
+}
+
+// release moves a staged picture into the watched folder, and gives when.
+func (b *board) release(t testing.TB, name string) time.Time {
+	t.Helper()
+	at := time.Now()
+	if err := os.Rename(filepath.Join(b.dir, name), filepath.Join(b.inbox, name)); err != nil {
+		t.Fatal(err)
+	}
+	return at
+}
+
+// sweep removes what was filed.
+func (b *board) sweep(t testing.TB, names []string) {
+	t.Helper()
+	b.filed(t, names...)
+	if err := os.RemoveAll(filepath.Join(b.inbox, "done")); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// backlog is a daemon that gets many pictures at once, again and again.
+type backlog struct {
+	b        *board
+	p        *process
+	a        *arrivals
+	pictures []string
+	turns    int
+	total    int
+}
+
+func startBacklog(t testing.TB, pictures []string) *backlog {
+	t.Helper()
+	b := newBoard(t, embedded)
+	b.configure(t, fixedModel, "") // auto
+	b.startOnce(t)                 // finds out which delegate is best
+	p, url := b.run(t)
+	return &backlog{b: b, p: p, a: arrive(t, url), pictures: pictures}
+}
+
+// burst gives the daemon n pictures at once. It gives what each took, and the milliseconds from a picture's move into the folder to its event.
+func (l *backlog) burst(t testing.TB, n int) (cost used, latency []float64) {
+	t.Helper()
+	l.turns++
+	names := l.b.stage(t, fmt.Sprint(l.turns), l.pictures, n)
+	moved := make([]time.Time, n)
+	cpu, begin := processTime(t, l.p.cmd.Process.Pid), time.Now()
+	for i, name := range names {
+		moved[i] = l.b.release(t, name)
+	}
+	l.total += n
+	took := l.a.wait(t, l.total).Sub(begin)
+	cpu = processTime(t, l.p.cmd.Process.Pid) - cpu
+	for i, name := range names {
+		latency = append(latency, milliseconds(l.a.came(t, "inbox", name).Sub(moved[i])))
+	}
+	l.b.sweep(t, names)
+	return used{milliseconds(took) / float64(n), milliseconds(cpu) / float64(n)}, latency
+}
+
+// singly gives the daemon n pictures, each when the event of the one before has come, or at a rate of so many a second, and gives the
+// milliseconds from a picture's move into the folder to its event.
+func (l *backlog) singly(t testing.TB, n int, rate float64) (latency []float64) {
+	t.Helper()
+	l.turns++
+	names := l.b.stage(t, fmt.Sprint(l.turns), l.pictures, n)
+	moved := make([]time.Time, n)
+	var due <-chan time.Time
+	if rate > 0 {
+		tick := time.NewTicker(time.Duration(float64(time.Second) / rate))
+		defer tick.Stop()
+		due = tick.C
+	}
+	for i, name := range names {
+		if due != nil {
+			<-due
+		}
+		moved[i] = l.b.release(t, name)
+		if l.total++; due == nil {
+			l.a.wait(t, l.total)
+		}
+	}
+	l.a.wait(t, l.total)
+	for i, name := range names {
+		latency = append(latency, milliseconds(l.a.came(t, "inbox", name).Sub(moved[i])))
+	}
+	l.b.sweep(t, names)
+	return latency
+}
+
+// measureFolderLatency tells how long a picture takes from its move into a watched folder to its event at a client.
+func measureFolderLatency(t *testing.T) []figure {
+	const alone, many, paced, share = 300, 2000, 1000, 0.8
+	l := startBacklog(t, paths(t, smallPhotos(t, imagenetPhotos(t, 0))))
+	l.singly(t, 20, 0)
+	idle := memoryMB(t, l.p.cmd.Process.Pid, "VmRSS:")
+	single := l.singly(t, alone, 0)
+	cost, queued := l.burst(t, many)
+	rate := share * 1000 / cost.wall
+	loaded := l.singly(t, paced, rate)
+	peak := memoryMB(t, l.p.cmd.Process.Pid, "VmHWM:")
+	l.p.stop(t)
+	const from = "watched folder, 500-px photos, from the move into it to the event at a client: "
+	return []figure{
+		{what: from + "one at a time", value: latencyText(single), n: alone, spread: between(single, "ms")},
+		{what: from + fmt.Sprintf("%.0f a second, %.0f %% of what it can", rate, 100*share), value: latencyText(loaded), n: paced, spread: between(loaded, "ms")},
+		{what: from + fmt.Sprintf("%d at once", many), value: latencyText(queued), n: many, spread: between(queued, "ms")},
+		{what: fmt.Sprintf("watched folder, %d at once: photos a second", many), value: fmt.Sprintf("%.0f, each %.2f ms of processor time", 1000/cost.wall, cost.cpu), n: many},
+		{what: "watched folder: resident memory after 20 photos, and its peak after all", value: fmt.Sprintf("%.1f MB, %.1f MB", idle, peak), n: 1},
+	}
+}
+
+// measureCameraLatency is measureLatency of the results of live sources, of one run.
+func measureCameraLatency(t *testing.T) []figure {
+	l := startLatency(t)
+	took, step := l.measure(t)
+	peak := memoryMB(t, l.p.cmd.Process.Pid, "VmHWM:")
+	l.p.stop(t)
+	return []figure{
+		{what: "HTTP camera (MJPEG, 30 a second, each picture an event), from a picture's last byte to its event at a client", value: latencyText(took),
+			n: len(took), spread: between(took, "ms")},
+		{what: "HTTP camera: the step in that run, from bridge/health", value: fmt.Sprintf("p50 %.1f ms, p95 %.1f ms", step.P50, step.P95), n: len(took)},
+		{what: "HTTP camera: peak of the resident memory", value: fmt.Sprintf("%.1f MB", peak), n: 1},
+	}
+}
