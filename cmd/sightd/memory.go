@@ -45,15 +45,15 @@ func serviceMemory(root fs.FS) int64 {
 	}
 	least := int64(math.MaxInt64)
 	for line := range strings.Lines(string(text)) {
-		group, ok := strings.CutPrefix(strings.TrimSpace(line), "0::/")
+		group, ok := strings.CutPrefix(strings.TrimSpace(line), "0::")
 		if !ok {
 			continue
 		}
-		for group = path.Clean(group); ; group = path.Dir(group) {
+		for group = path.Clean("/" + group); ; group = path.Dir(group) { // outside of the namespace it begins with /..
 			for _, name := range []string{"memory.high", "memory.max"} {
 				least = min(least, groupLimit(root, path.Join("sys/fs/cgroup", group, name)))
 			}
-			if group == "." {
+			if group == "/" {
 				break
 			}
 		}
