@@ -38,7 +38,7 @@ func init() { gocv.SetNumThreads(1) }
 // would take more than 200 MB of memory. It reuses its memory, and isn't safe for concurrent use.
 //
 // A JPEG is decoded at a half, a quarter or an eighth of its size as long as that is enough; a 12 megapixel photo of
-// 4032x3024 may so come as 504x378, averaged by the decoder, in a third of the time and a sixtieth of the memory. One
+// 4032x3024 may so come as 504x378, averaged by the decoder, in a quarter of the time and a sixtieth of the memory. One
 // that would take too much memory (a long strip, say) is reduced further. PNG and WebP have no such way.
 type Decoder struct {
 	// Enough says whether a picture of that size, upright, has all the pixels that are needed of it; a larger picture
@@ -73,8 +73,7 @@ func (d *Decoder) Decode(data []byte) (gocv.Mat, picture.Header, error) {
 		return gocv.Mat{}, header, err
 	}
 	d.grow(len(data))
-	d.file = picture.Strip(d.file[:0], data)
-	mat, err := d.decode(d.file, header, int64(len(data)+cap(d.file)))
+	mat, err := d.decode(data, header, int64(len(data)+cap(d.file)))
 	return mat, header, err
 }
 
@@ -95,7 +94,6 @@ func (d *Decoder) decodeRead() (gocv.Mat, picture.Header, error) {
 	if err != nil {
 		return gocv.Mat{}, header, err
 	}
-	d.file = picture.Strip(d.file[:0], d.file)
 	mat, err := d.decode(d.file, header, int64(cap(d.file)))
 	return mat, header, err
 }
@@ -125,7 +123,8 @@ func (d *Decoder) read(f *os.File) error {
 	return nil
 }
 
-// decode decodes a stripped file. fileBytes is the memory that the file takes already.
+// decode decodes a file that Inspect has accepted: d.file itself, or one for whose stripped copy it has room. fileBytes is the
+// memory that both take.
 func (d *Decoder) decode(file []byte, h picture.Header, fileBytes int64) (gocv.Mat, error) {
 	scale := d.reduction(h, memoryBudget-fileBytes)
 	if need := fileBytes + h.CostAt(scale); need > memoryBudget {
@@ -134,6 +133,17 @@ func (d *Decoder) decode(file []byte, h picture.Header, fileBytes int64) (gocv.M
 				h.Format, (need+999_999)/1_000_000, int(memoryBudget)/1_000_000),
 		}
 	}
+	if scale != 8 || !eighth(file, h, &d.mat) {
+		d.file = picture.Strip(d.file[:0], file)
+		if err := d.imdecode(d.file, h, scale); err != nil {
+			return gocv.Mat{}, err
+		}
+	}
+	return d.upright(h)
+}
+
+// imdecode decodes a stripped file to d.mat with OpenCV.
+func (d *Decoder) imdecode(file []byte, h picture.Header, scale int) error {
 	flags := C.int(imreadColor[scale] | gocv.IMReadIgnoreOrientation)
 	result := C.imdecode(unsafe.Pointer(&file[0]), C.size_t(len(file)), flags, unsafe.Pointer(d.mat.Ptr()))
 	if result.decoded == 0 {
@@ -141,16 +151,16 @@ func (d *Decoder) decode(file []byte, h picture.Header, fileBytes int64) (gocv.M
 		if message := C.GoString(&text[0]); message != "" {
 			reason += ": " + message
 		}
-		return gocv.Mat{}, &picture.RefusedError{Reason: reason}
+		return &picture.RefusedError{Reason: reason}
 	}
 	width, height := (h.Width+scale-1)/scale, (h.Height+scale-1)/scale
 	if d.mat.Cols() != width || d.mat.Rows() != height || d.mat.Type() != gocv.MatTypeCV8UC3 {
-		return gocv.Mat{}, &picture.RefusedError{
+		return &picture.RefusedError{
 			Reason: fmt.Sprintf("the %s decodes to %dx%d pixels, its header says %dx%d",
 				h.Format, d.mat.Cols(), d.mat.Rows(), width, height),
 		}
 	}
-	return d.upright(h)
+	return nil
 }
 
 // imreadColor has OpenCV's flags for 8-bit BGR, by what the sides are divided by.

@@ -5,7 +5,8 @@
 // Pictures come from strangers, so no decoder sees a file before package picture has. It tells the format by magic
 // bytes, takes the size from the header, walks the file to its end marker, and bounds the memory that decoding takes;
 // what the decoder then gets is the stripped file: header, tables and coded pixels, no metadata, and nothing that the
-// size was not taken from. OpenCV's own limits (OPENCV_IO_MAX_IMAGE_PIXELS, _WIDTH and _HEIGHT) are a second wall at
+// size was not taken from. (A JPEG that is wanted at an eighth of its size is first tried by a decoder of this package's own, which
+// passes over what is stripped else.) OpenCV's own limits (OPENCV_IO_MAX_IMAGE_PIXELS, _WIDTH and _HEIGHT) are a second wall at
 // best: it reads them while the library is loaded, before any code of this program, so they only count where the
 // environment that the process is started with has them, as a systemd unit's Environment= can.
 //

@@ -58,7 +58,8 @@ func TestQuietDisk(t *testing.T) {
 			trace.signal(t, syscall.SIGTERM)
 			moved := false
 			for line := range strings.Lines(trace.String()) {
-				if strings.Contains(line, "sync(") || strings.Contains(line, "sync_file_range(") || strings.Contains(line, "/state") {
+				state := strings.Contains(line, "/state") && !strings.Contains(line, "O_RDONLY") // lanes read the weight cache
+				if strings.Contains(line, "sync(") || strings.Contains(line, "sync_file_range(") || state {
 					t.Errorf("want nothing synced, and nothing written into state_dir, have %s", line)
 				}
 				moved = moved || strings.Contains(line, "renameat2(")
