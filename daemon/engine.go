@@ -99,6 +99,11 @@ func OpenEngine(o EngineOptions) (*Engine, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open model %s: %w", modelName(o.Model), err)
 	}
+	if models.Embedded(m.data) {
+		if err := models.Forget(); err != nil {
+			return nil, errors.Join(err, run.Close())
+		}
+	}
 	e := &Engine{
 		SHA256:     m.sum,
 		run:        run,
@@ -123,12 +128,6 @@ func OpenEngine(o EngineOptions) (*Engine, error) {
 	}
 	if guard != nil {
 		guard.limit = o.Limit
-	}
-	if models.Embedded(m.data) {
-		err = models.Forget()
-	}
-	if err != nil {
-		return nil, errors.Join(err, e.Close())
 	}
 	return e, nil
 }

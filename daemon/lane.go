@@ -24,9 +24,10 @@ type lane struct {
 	decoder *camera.Decoder
 	work    *track
 
-	own    bool     // it is to have an engine of its own
-	engine *Engine  // nil: it has none, or couldn't have it
-	like   *network // that engine was opened like, or couldn't be; nil: none yet
+	own    bool        // it is to have an engine of its own
+	opens  *sync.Mutex // held to open that: one after the other they take less memory
+	engine *Engine     // nil: it has none, or couldn't have it
+	like   *network    // that engine was opened like, or couldn't be; nil: none yet
 }
 
 // classify runs the network on a job's picture, and has the job take what that says.
@@ -77,6 +78,8 @@ func (l *lane) follow(n *network) *Engine {
 	}
 	o := n.options
 	o.Options.Delegate, o.Options.Threads = n.engine.Delegation().Delegate, 1
+	l.opens.Lock()
+	defer l.opens.Unlock()
 	var err error
 	if l.engine, err = OpenEngine(o); err != nil {
 		l.d.log.Warn("pictures that wait are judged one by one: the model can't be opened once more", "err", err)
@@ -110,6 +113,7 @@ type lanes struct {
 	stop context.CancelCauseFunc // ends all for a fault of the machine
 
 	work    chan *job // nil before they are started
+	opens   sync.Mutex
 	at      atomic.Int64
 	running sync.WaitGroup
 
@@ -131,7 +135,7 @@ func (s *lanes) hand(j *job) bool {
 		}
 		s.work = make(chan *job)
 		for i := range n {
-			l := &lane{d: s.d, own: true, work: s.d.service.track(fmt.Sprintf("the judge's step in lane %d", i+1))}
+			l := &lane{d: s.d, own: true, opens: &s.opens, work: s.d.service.track(fmt.Sprintf("the judge's step in lane %d", i+1))}
 			s.running.Go(func() { s.run(l) })
 		}
 	}

@@ -190,7 +190,7 @@ func TestLanesFault(t *testing.T) {
 func TestLaneFollows(t *testing.T) {
 	model, labels := quickNetwork(t)
 	c := newCrowd(t, model, labels)
-	l := &lane{d: c.Daemon, own: true}
+	l := &lane{d: c.Daemon, own: true, opens: new(sync.Mutex)}
 	before := c.network.Load()
 	e := l.follow(before)
 	if e == nil || e.Threads() != 1 || l.follow(before) != e {
