@@ -169,9 +169,11 @@ func (t table) uint32(slot int) int64 {
 
 func (t table) float32(slot int) float32 {
 	if b := t.scalar(slot, 4); b != nil {
-		return math.Float32frombits(binary.LittleEndian.Uint32(b))
+		if v := math.Float32frombits(binary.LittleEndian.Uint32(b)); v != 0 {
+			return v
+		}
 	}
-	return 0
+	return 0 // for -0, too, which is left out when it is written, as the default is
 }
 
 // child gives the table that the field in the slot refers to; absent: the zero table and false.
