@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime"
 	"syscall"
 
 	"sightd/camera"
@@ -63,6 +64,11 @@ var errRefused = errors.New("some pictures were refused")
 
 func main() {
 	camera.GiveBack()
+	if os.Getenv("GOMAXPROCS") == "" {
+		// Goroutines that are in C for milliseconds keep their processor only while another one is free for the rest: else Go's
+		// runtime takes it from them every 20 microseconds, which cost a tenth of a folder's throughput.
+		runtime.GOMAXPROCS(2 * runtime.GOMAXPROCS(0))
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	code := Main(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
 	stop()
