@@ -7,6 +7,7 @@ import (
 	"image"
 	"math"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"time"
 
@@ -232,6 +233,16 @@ func (e *Engine) Delegation() inference.Delegation { return e.run.Delegation() }
 
 // Threads is the number of threads that the model runs on.
 func (e *Engine) Threads() int { return e.run.Threads() }
+
+// Lanes is how many pictures are best judged at a time, each on one thread: as many as threads run the model, and no more than there are
+// cores. (GOMAXPROCS isn't their number: main has Go use more.)
+func (e *Engine) Lanes() int { return min(e.Threads(), runtime.NumCPU()) }
+
+// Beside are the options of another Engine of the model that e runs as o says, on one thread.
+func (o EngineOptions) Beside(e *Engine) EngineOptions {
+	o.Options.Delegate, o.Options.Threads, o.SHA256 = e.Delegation().Delegate, 1, e.SHA256
+	return o
+}
 
 // Spec describes the model's tensors.
 func (e *Engine) Spec() inference.Spec { return e.run.Spec() }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -76,12 +75,10 @@ func (l *lane) follow(n *network) *Engine {
 	if n.engine.Delegation().Delegate.HasDriver() {
 		return nil
 	}
-	o := n.options
-	o.Options.Delegate, o.Options.Threads = n.engine.Delegation().Delegate, 1
 	l.opens.Lock()
 	defer l.opens.Unlock()
 	var err error
-	if l.engine, err = OpenEngine(o); err != nil {
+	if l.engine, err = OpenEngine(n.options.Beside(n.engine)); err != nil {
 		l.d.log.Warn("pictures that wait are judged one by one: the model can't be opened once more", "err", err)
 	}
 	return l.engine
@@ -123,13 +120,10 @@ type lanes struct {
 
 func newLanes(d *Daemon, stop context.CancelCauseFunc) *lanes { return &lanes{d: d, stop: stop} }
 
-// number is how many lanes there are to be: as many as threads run the network, or are left beside a driver that does.
-func (s *lanes) number() int { return min(s.d.engine().Threads(), runtime.GOMAXPROCS(0)) }
-
 // hand gives a picture to the next lane that is free. It reports whether there are lanes.
 func (s *lanes) hand(j *job) bool {
 	if s.work == nil {
-		n := s.number()
+		n := s.d.engine().Lanes()
 		if n < 2 {
 			return false
 		}

@@ -24,25 +24,16 @@ func measureOverhead(t *testing.T) []figure {
 	stepMS, bareMS, ratio, spread := compareRounds(t, rounds, func(t *testing.T) (step, bare func([]float64) error) {
 		engine := openEngine(t, daemon.EngineOptions{Top: 5, Options: inference.Options{Delegate: inference.XNNPACK, Threads: threads}})
 		m := openBaseline(t, threads)
-		durations := make([]time.Duration, blockRuns)
 		return func(times []float64) error {
-				for i := range times {
-					begin := time.Now()
-					if _, err := engine.Classify(camera.Frame{Mat: photo}, ""); err != nil {
-						return err
-					}
-					times[i] = milliseconds(time.Since(begin))
-				}
-				return nil
-			}, func(times []float64) error {
-				if err := m.Run(durations[:len(times)]); err != nil {
+			for i := range times {
+				begin := time.Now()
+				if _, err := engine.Classify(camera.Frame{Mat: photo}, ""); err != nil {
 					return err
 				}
-				for i := range times {
-					times[i] = milliseconds(durations[i])
-				}
-				return nil
+				times[i] = milliseconds(time.Since(begin))
 			}
+			return nil
+		}, bareSide(m)
 	})
 	return []figure{{what: fmt.Sprintf("frame of 640x480, prepared, Invoke, sorted (Engine.Classify) over a bare Invoke in C, %d threads, p50", threads),
 		value:  fmt.Sprintf("%.3f (%.2f over %.2f ms)", ratio, stepMS, bareMS),

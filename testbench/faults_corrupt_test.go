@@ -99,11 +99,7 @@ func corruptModel(t *testing.T, f *fault) {
 			before := h.do(t, g.rng, file)
 			g.refuses(t, model)
 			restore(t, file, before)
-			begin := time.Now()
-			g.launch(t)
-			g.recoverSince(t, f, begin)
-			g.p.line(t, `"msg":"ready`)
-			g.stop(t)
+			g.starts(t, f)
 		}
 	}
 	g.run(t)
@@ -140,11 +136,7 @@ func corruptConfig(t *testing.T, f *fault) {
 			g.b.configure(t, wrong.old, wrong.with)
 			g.refuses(t, "sightd.yaml")
 			restore(t, file, before)
-			begin := time.Now()
-			g.launch(t)
-			g.recoverSince(t, f, begin)
-			g.p.line(t, `"msg":"ready`)
-			g.stop(t)
+			g.starts(t, f)
 		}
 	}
 	g.run(t)

@@ -13,7 +13,6 @@ import (
 	"sync"
 	"syscall"
 	"testing"
-	"time"
 )
 
 // enough is the memory that the daemon gets, in MB: a huge picture costs 200 at most.
@@ -151,11 +150,7 @@ func outOfMemory(t *testing.T, f *fault) {
 		if err := c.set(enough); err != nil {
 			t.Fatal(err)
 		}
-		begin := time.Now()
-		g.launch(t)
-		g.recoverSince(t, f, begin)
-		g.p.line(t, `"msg":"ready`)
-		g.stop(t)
+		g.starts(t, f)
 	}
 	g.run(t)
 	g.finish(t, f)

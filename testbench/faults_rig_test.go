@@ -118,6 +118,16 @@ func (g *rig) run(t testing.TB) {
 	g.p.line(t, `"msg":"ready`)
 }
 
+// starts starts the daemon, measures how soon it works, and stops it in order.
+func (g *rig) starts(t testing.TB, f *fault) {
+	t.Helper()
+	begin := time.Now()
+	g.launch(t)
+	g.recoverSince(t, f, begin)
+	g.p.line(t, `"msg":"ready`)
+	g.stop(t)
+}
+
 // stop stops the daemon in order.
 func (g *rig) stop(t testing.TB) {
 	t.Helper()

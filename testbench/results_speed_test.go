@@ -72,6 +72,20 @@ func openBaseline(t *testing.T, threads int) *baseline.Model {
 	return m
 }
 
+// bareSide gives the milliseconds of Invoke alone, as C takes them.
+func bareSide(m *baseline.Model) func([]float64) error {
+	durations := make([]time.Duration, blockRuns)
+	return func(times []float64) error {
+		if err := m.Run(durations[:len(times)]); err != nil {
+			return err
+		}
+		for i := range times {
+			times[i] = milliseconds(durations[i])
+		}
+		return nil
+	}
+}
+
 // aloneSides invoke the default model through sightd's Classifier and through C, on the same input.
 func aloneSides(t *testing.T) (goSide, cSide func([]float64) error) {
 	data, _, err := models.Default()
@@ -85,25 +99,16 @@ func aloneSides(t *testing.T) (goSide, cSide func([]float64) error) {
 	t.Cleanup(func() { c.Close() }) // frees C memory; there is nothing to report
 	m := openBaseline(t, c.Threads())
 	copy(c.Input(), m.Input())
-	durations := make([]time.Duration, blockRuns)
 	return func(times []float64) error {
-			for i := range times {
-				start := time.Now()
-				if err := c.Invoke(); err != nil {
-					return err
-				}
-				times[i] = milliseconds(time.Since(start))
-			}
-			return nil
-		}, func(times []float64) error {
-			if err := m.Run(durations[:len(times)]); err != nil {
+		for i := range times {
+			start := time.Now()
+			if err := c.Invoke(); err != nil {
 				return err
 			}
-			for i := range times {
-				times[i] = milliseconds(durations[i])
-			}
-			return nil
+			times[i] = milliseconds(time.Since(start))
 		}
+		return nil
+	}, bareSide(m)
 }
 
 // stepSides classify a frame as the daemon does, and prepare the same frame for C.

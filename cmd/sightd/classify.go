@@ -11,7 +11,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -142,9 +141,9 @@ func (k *classifier) argument(ctx context.Context, name string) error {
 
 // judge reads, classifies and prints one picture, or has a lane do so.
 func (k *classifier) judge(t *task) error {
-	if k.judged++; k.judged > manyPictures && k.engine.Threads() > 1 {
+	if k.judged++; k.judged > manyPictures && k.engine.Lanes() > 1 {
 		if k.lanes == nil {
-			k.lanes = startLanes(min(k.engine.Threads(), runtime.GOMAXPROCS(0)), k.engine, k.again)
+			k.lanes = startLanes(k.engine.Lanes(), k.engine, k.again)
 		}
 		return k.lanes.hand(t, k.print)
 	}

@@ -41,10 +41,6 @@ func manyFiles(t *testing.T, n int) (dir string) {
 
 // TestClassifyMany classifies many pictures side by side, and one after the other: what is printed is the same, in the same order.
 func TestClassifyMany(t *testing.T) {
-	if before := runtime.GOMAXPROCS(0); before < 2 {
-		defer runtime.GOMAXPROCS(before)
-		runtime.GOMAXPROCS(2)
-	}
 	const n = 40
 	dir := manyFiles(t, n)
 	goroutines := runtime.NumGoroutine()

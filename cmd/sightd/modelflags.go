@@ -37,8 +37,7 @@ func (m *modelFlags) openAgain(e *daemon.Engine, top int) (*daemon.Engine, error
 	if err != nil {
 		return nil, err
 	}
-	o.Options.Delegate, o.Options.Threads, o.SHA256 = e.Delegation().Delegate, 1, e.SHA256
-	return daemon.OpenEngine(o)
+	return daemon.OpenEngine(o.Beside(e))
 }
 
 // options says what is to be run.
