@@ -134,6 +134,9 @@ func serve(ln net.Listener, access mochi.Hook, o ListenOptions, log *slog.Logger
 		err = b.server.AddHook(&guarded{access, m}, nil)
 	}
 	if err == nil {
+		err = b.server.AddHook(newHandover(b.server), nil)
+	}
+	if err == nil {
 		err = b.server.AddHook(new(retainLock), nil)
 	}
 	if err == nil {

@@ -74,6 +74,7 @@ func (g *gate) Serve(establish listeners.EstablishFn) {
 		}
 		go func() {
 			defer g.conns.Done()
+			defer c.letGo()
 			_ = establish(g.ID(), c) // how a client left matters to nobody; mochi has logged it
 		}()
 	}
@@ -149,6 +150,16 @@ type gated struct {
 	begun    bool  // the first packet's length is known
 	reserved int64 // of gate.receiving; belongs to the reader
 	looking  bool  // holds retainLock; belongs to the reader
+
+	release func() // of handover, or nil; belongs to the reader
+}
+
+// letGo lets go of what handover holds for this connection.
+func (c *gated) letGo() {
+	if c.release != nil {
+		c.release()
+		c.release = nil
+	}
 }
 
 var (

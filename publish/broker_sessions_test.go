@@ -75,7 +75,12 @@ func TestBrokerSession(t *testing.T) {
 	}
 	_, again := persistent(t, b, "keeper", true)
 	for range 20 {
-		m := <-again
+		var m paho.Message
+		select {
+		case m = <-again:
+		case <-time.After(patience):
+			t.Fatalf("%d messages haven't come: %v", len(want), want)
+		}
 		before, wanted := want[m.Topic()]
 		if !wanted || before && !m.Duplicate() {
 			t.Errorf("%s: wanted %v, duplicate %v", m.Topic(), wanted, m.Duplicate())
@@ -114,9 +119,14 @@ func TestBrokerShared(t *testing.T) {
 	}
 	a.Disconnect(0)
 	_, again := persistent(t, b, "a", true)
-	for range toA {
-		if m := <-again; !m.Duplicate() {
-			t.Errorf("%s: want it marked as a repeat", m.Topic())
+	for i := range toA {
+		select {
+		case m := <-again:
+			if !m.Duplicate() {
+				t.Errorf("%s: want it marked as a repeat", m.Topic())
+			}
+		case <-time.After(patience):
+			t.Fatalf("want %d messages, have %d", toA, i)
 		}
 	}
 	if len(fromB) > 0 {
