@@ -234,9 +234,10 @@ func (e *Engine) Delegation() inference.Delegation { return e.run.Delegation() }
 // Threads is the number of threads that the model runs on.
 func (e *Engine) Threads() int { return e.run.Threads() }
 
-// Lanes is how many pictures are best judged at a time, each on one thread: as many as threads run the model, and no more than there are
-// cores. (GOMAXPROCS isn't their number: main has Go use more.)
-func (e *Engine) Lanes() int { return min(e.Threads(), runtime.NumCPU()) }
+// Lanes is how many of many pictures are best judged at a time, each on one thread: as many as o has threads for one, and no more than
+// there are cores. (GOMAXPROCS isn't their number: main has Go use more. Nor are Engine.Threads: one thread may have been the faster way to
+// judge one picture.)
+func (o EngineOptions) Lanes() int { return min(tflite.Threads(o.Options.Threads), runtime.NumCPU()) }
 
 // Beside are the options of another Engine of the model that e runs as o says, on one thread.
 func (o EngineOptions) Beside(e *Engine) EngineOptions {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -50,6 +51,7 @@ func (l *lane) classify(j *job, f camera.Frame, v View) error {
 // side is classify with the lane's own engine, beside others. It reports whether that could judge: else the daemon's network is to.
 func (l *lane) side(j *job, f camera.Frame, v View) (judged bool, err error) {
 	l.work.idle()
+	runtime.Gosched() // whom the last picture has woken runs now: else Go's monitor looks every 20 us whether they can have this place
 	l.d.cores.RLock()
 	defer l.d.cores.RUnlock()
 	l.work.busy()
@@ -123,11 +125,11 @@ func newLanes(d *Daemon, stop context.CancelCauseFunc) *lanes { return &lanes{d:
 // hand gives a picture to the next lane that is free. It reports whether there are lanes.
 func (s *lanes) hand(j *job) bool {
 	if s.work == nil {
-		n := s.d.engine().Lanes()
+		n := s.d.network.Load().options.Lanes()
 		if n < 2 {
 			return false
 		}
-		s.work = make(chan *job)
+		s.work = make(chan *job, n) // a lane that is done finds its next picture waiting
 		for i := range n {
 			l := &lane{d: s.d, own: true, opens: &s.opens, work: s.d.service.track(fmt.Sprintf("the judge's step in lane %d", i+1))}
 			s.running.Go(func() { s.run(l) })

@@ -61,16 +61,20 @@ func classifyCommand(ctx context.Context, c *call) error {
 	if *top < 1 {
 		return usageError{fmt.Sprintf("-top: want 1 or more, have %d", *top)}
 	}
-	engine, err := m.open(*top)
+	o, err := m.options(*top)
+	if err != nil {
+		return err
+	}
+	engine, err := daemon.OpenEngine(o)
 	if err != nil {
 		return err
 	}
 	decoder := newDecoder(engine)
 	out := bufio.NewWriter(c.stdout)
 	p := newPrinter(out, *asJSON)
-	k := &classifier{engine: engine, decoder: decoder, printer: p, stdin: c.stdin}
+	k := &classifier{engine: engine, decoder: decoder, printer: p, stdin: c.stdin, side: o.Lanes()}
 	if !engine.Delegation().Delegate.HasDriver() {
-		k.again = func() (*daemon.Engine, error) { return m.openAgain(engine, *top) }
+		k.again = func() (*daemon.Engine, error) { return daemon.OpenEngine(o.Beside(engine)) }
 	}
 	err = k.all(ctx, arguments)
 	return errors.Join(err, p.flush(), out.Flush(), decoder.Close(), engine.Close())
@@ -92,6 +96,7 @@ type classifier struct {
 	printer *printer
 	stdin   io.Reader
 
+	side    int    // how many are best classified side by side
 	lanes   *lanes // nil before they are worth it
 	judged  int
 	refused int
@@ -141,9 +146,9 @@ func (k *classifier) argument(ctx context.Context, name string) error {
 
 // judge reads, classifies and prints one picture, or has a lane do so.
 func (k *classifier) judge(t *task) error {
-	if k.judged++; k.judged > manyPictures && k.engine.Lanes() > 1 {
+	if k.judged++; k.judged > manyPictures && k.side > 1 {
 		if k.lanes == nil {
-			k.lanes = startLanes(k.engine.Lanes(), k.engine, k.again)
+			k.lanes = startLanes(k.side, k.engine, k.again)
 		}
 		return k.lanes.hand(t, k.print)
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"runtime"
 	"slices"
 	"sync"
 
@@ -37,7 +38,7 @@ type lanes struct {
 
 // startLanes starts n lanes. open opens the model once more; nil: it is shared.
 func startLanes(n int, shared *daemon.Engine, open func() (*daemon.Engine, error)) *lanes {
-	s := &lanes{work: make(chan *task), most: 2 * n}
+	s := &lanes{work: make(chan *task, n), most: 4 * n}
 	for range n {
 		s.running.Go(func() {
 			var own *daemon.Engine
@@ -79,6 +80,7 @@ func (s *lanes) classify(t *task, decoder *camera.Decoder, shared, own *daemon.E
 		s.turn.Lock()
 		defer s.turn.Unlock()
 	}
+	runtime.Gosched() // see daemon's lanes: who was woken runs now, and Go has nothing to look after meanwhile
 	r, err := engine.Classify(frame, "")
 	r.Top = slices.Clone(r.Top) // that is the engine's
 	return r, err

@@ -22,7 +22,7 @@ func addModelFlags(fs *flag.FlagSet) *modelFlags {
 	return m
 }
 
-// open opens the model. A delegate or number of threads that doesn't exist is a usage error.
+// open opens the model. See options.
 func (m *modelFlags) open(top int) (*daemon.Engine, error) {
 	o, err := m.options(top)
 	if err != nil {
@@ -31,16 +31,7 @@ func (m *modelFlags) open(top int) (*daemon.Engine, error) {
 	return daemon.OpenEngine(o)
 }
 
-// openAgain opens the model of e, which open has given, once more, on one thread.
-func (m *modelFlags) openAgain(e *daemon.Engine, top int) (*daemon.Engine, error) {
-	o, err := m.options(top)
-	if err != nil {
-		return nil, err
-	}
-	return daemon.OpenEngine(o.Beside(e))
-}
-
-// options says what is to be run.
+// options says what is to be run. A delegate that doesn't exist is a usage error.
 func (m *modelFlags) options(top int) (daemon.EngineOptions, error) {
 	delegate, err := inference.ParseDelegate(m.delegate)
 	if err != nil {

@@ -77,15 +77,16 @@ func openWith(load func([]byte) (*tflite.Model, error), data []byte, opts infere
 	if err != nil {
 		return nil, err
 	}
-	c := &Classifier{model: model, threads: numThreads(opts.Threads)}
+	c := &Classifier{model: model, threads: Threads(opts.Threads)}
 	if err := c.build(data, opts); err != nil {
 		return nil, errors.Join(err, c.Close())
 	}
 	return c, nil
 }
 
-// numThreads replaces 0 by the number of cores, at most 4: a network of this size gains nothing from more.
-func numThreads(n int) int {
+// Threads is how many threads run a network for Options.Threads: for 0 as many as there are cores, at most 4, since a network of this size
+// gains nothing from more.
+func Threads(n int) int {
 	if n > 0 {
 		return n
 	}
