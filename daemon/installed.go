@@ -31,7 +31,7 @@ func installedFile(stateDir string) string { return filepath.Join(stateDir, inst
 
 // InstalledModel gives the model that is used in the place of the configured one, nil if there is none.
 func InstalledModel(c Config) (*Installed, error) {
-	text, err := os.ReadFile(installedFile(c.StateDir))
+	text, err := readAtMost(installedFile(c.StateDir), maxInstalledBytes)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}

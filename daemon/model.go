@@ -41,7 +41,7 @@ func ReadModel(path string) ([]byte, *models.Card, error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("open model: %w", err)
 	}
-	text, err := os.ReadFile(strings.TrimSuffix(path, ".tflite") + ".json")
+	text, err := readAtMost(strings.TrimSuffix(path, ".tflite")+".json", maxCardBytes)
 	if errors.Is(err, os.ErrNotExist) {
 		return data, nil, nil
 	}
@@ -97,7 +97,7 @@ func modelLabels(path string, file *tflitefile.Model, card *models.Card, classes
 
 // ReadLabels reads a file with a label a line. A newline at its end is no label.
 func ReadLabels(path string) ([]string, error) {
-	data, err := os.ReadFile(path)
+	data, err := readAtMost(path, maxLabelBytes)
 	if err != nil {
 		return nil, fmt.Errorf("read labels: %w", err)
 	}

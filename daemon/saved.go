@@ -28,7 +28,7 @@ func (d *Daemon) savedFile() string { return filepath.Join(d.config.StateDir, "s
 // restore reads what was saved. What can't be read is forgotten: sources are then switched on, as they were configured.
 func (d *Daemon) restore() saved {
 	var s saved
-	text, err := os.ReadFile(d.savedFile())
+	text, err := readAtMost(d.savedFile(), maxSavedBytes)
 	if err == nil {
 		err = json.Unmarshal(text, &s)
 	}
