@@ -133,11 +133,10 @@ func serve(ln net.Listener, access mochi.Hook, o ListenOptions, log *slog.Logger
 	if err == nil {
 		err = b.server.AddHook(&guarded{access, m}, nil)
 	}
-	if err == nil {
-		err = b.server.AddHook(newHandover(b.server), nil)
-	}
-	if err == nil {
-		err = b.server.AddHook(new(retainLock), nil)
+	for _, hook := range []mochi.Hook{new(dealer), new(packetIDs), newHandover(b.server), new(retainLock)} { // the lock is to be the last
+		if err == nil {
+			err = b.server.AddHook(hook, nil)
+		}
 	}
 	if err == nil {
 		err = b.server.AddListener(b.gate)

@@ -152,6 +152,8 @@ type gated struct {
 	looking  bool  // holds retainLock; belongs to the reader
 
 	release func() // of handover, or nil; belongs to the reader
+
+	seen, own map[uint16]uint16 // of packetIDs: the id that mochi sees for one of the client's, and back; belong to the reader
 }
 
 // letGo lets go of what handover holds for this connection.

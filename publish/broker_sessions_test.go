@@ -114,7 +114,7 @@ func TestBrokerShared(t *testing.T) {
 			t.Fatalf("want %d messages, have %d", messages, len(seen))
 		}
 	}
-	if len(seen) != messages || toA < messages/4 || toA > messages*3/4 {
+	if len(seen) != messages || toA < messages/3 || toA > messages*2/3 {
 		t.Errorf("want %d messages dealt out to two, have %d distinct, %d of them at one", messages, len(seen), toA)
 	}
 	a.Disconnect(0)
