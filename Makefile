@@ -75,11 +75,12 @@ model: build ## remake models/ from the weights in ../shared
 		--name googlenet-imagenette-int8 --labels ../shared/weights/imagenette_labels.txt --size 160 --features \
 		--calibration ../shared/images/imagenette/calibration --eval ../shared/images/imagenette/val
 
-peers: build ## compare with other programs that make and run such models; installs 9 GB of Python packages into .venv, takes 45 minutes
+peers: build ## compare with other programs that make and run such models, and rewrite testbench/RESULTS_PEERS.md; installs 9 GB of Python packages into .venv, takes 45 minutes
 	@native/packages.sh python3:python3
 	@python3 -c 'import ensurepip, venv' 2>/dev/null || native/packages.sh ensurepip:python3-venv # no command of this name: installs it
 	@testbench/peers.sh
 	@testbench/export_peers.sh
+	@$(ENV) TEST_RESULTS=1 go test -count=1 -timeout 30m -v -run '^TestPeersResults$$' ./testbench
 	@testbench/peers_speed.sh
 
 peers-speed: build ## compare pictures a second with other programs; installs 0.6 GB of Python packages into .venv, takes ten minutes, wants an idle machine
@@ -87,7 +88,7 @@ peers-speed: build ## compare pictures a second with other programs; installs 0.
 	@python3 -c 'import ensurepip, venv' 2>/dev/null || native/packages.sh ensurepip:python3-venv # no command of this name: installs it
 	@testbench/peers_speed.sh
 
-bench: gpu ## measure what is claimed and rewrite testbench/RESULTS.md, with what make peers has left; takes 15 minutes, wants an idle machine
+bench: gpu ## measure what is claimed and rewrite testbench/RESULTS.md, with what make peers-speed has left; takes 15 minutes, wants an idle machine
 	@native/gpu.sh $(ARCH) vulkan
 	@native/packages.sh mosquitto:mosquitto
 	@$(ENV) TEST_RESULTS=1 go test -count=1 -timeout 60m -v -run '^TestResults$$' ./testbench

@@ -3,7 +3,6 @@ package testbench
 import (
 	"cmp"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -14,6 +13,16 @@ import (
 )
 
 const peersCommand = "make peers"
+
+// TestPeersResults writes RESULTS_PEERS.md of what make peers has left.
+func TestPeersResults(t *testing.T) {
+	results{
+		file: "RESULTS_PEERS.md", title: "Export and its peers", target: "peers",
+		how:    "Comparisons of times are interleaved in one process, and are of medians.",
+		groups: []group{{"peers", measurePeers}, {"export", measureExport}},
+		notes:  exportNotes,
+	}.measure(t)
+}
 
 // peerFigures is an entry of compare.json: a file judged on photos that it wasn't calibrated on.
 type peerFigures struct {
@@ -32,12 +41,9 @@ type cost struct {
 	Peak float64 `json:"peak_mb"`
 }
 
-// measureExport reads what make peers left of the export tool and its peers, and times their files.
+// measureExport reads what testbench/export_peers.sh left of the export tool and its peers, and times their files.
 func measureExport(t *testing.T) []figure {
 	out := filepath.Join(repository(t), ".venv", "export")
-	if _, err := os.Stat(filepath.Join(out, "compare.json")); err != nil {
-		return unmeasured(t, "BVLC", "export of", "float32 of torchvision", "MediaPipe", "TensorFlow Lite's Python")
-	}
 	var all []peerFigures
 	readJSON(t, filepath.Join(out, "compare.json"), &all)
 	figures := exportAccuracy(all)

@@ -13,6 +13,10 @@ const accuracyNotes = `
 
 const peersNotes = `
 - Folder of photos: testbench/peers/throughput.py runs the programs by turns with sightd, on the same pictures; it says how it counts.
+`
+
+// exportNotes stand below the table of RESULTS_PEERS.md.
+const exportNotes = `
 - BVLC int8: files of several programs, each calibrated on half of the photos and judged on the other half (testbench/export_peers.sh).
 `
 

@@ -14,7 +14,7 @@ func TestTable(t *testing.T) {
 		{figure{what: "a", value: "1", n: 2, command: "c"}, "| a | 1 |  | 2 |  | `c` |\n"},
 		{figure{what: "a", value: "1", target: "2 or less", met: true, spread: "0 to 1", command: "c"}, "| a | 1 | 2 or less: met | 0 | 0 to 1 | `c` |\n"},
 		{figure{what: "a", value: "3", target: "2 or less", command: "c"}, "| a | 3 | 2 or less: **missed** | 0 |  | `c` |\n"},
-		{figure{what: "a", value: notMeasured, target: "2 or less", command: "c"}, "| a | not measured: make peers | 2 or less | 0 |  | `c` |\n"},
+		{figure{what: "a", value: notMeasured, target: "2 or less", command: "c"}, "| a | not measured: make peers-speed | 2 or less | 0 |  | `c` |\n"},
 	}
 	for _, tt := range tests {
 		var b bytes.Buffer
@@ -29,16 +29,16 @@ func TestTable(t *testing.T) {
 func TestPeerRows(t *testing.T) {
 	var b bytes.Buffer
 	table(&b, []figure{
-		{what: "BVLC, one", value: "1", target: "2 or less", met: true, n: 3, command: peersCommand},
+		{what: "BVLC, one", value: "1", target: "2 or less", met: true, n: 3, command: speedCommand},
 		{what: "BVLC, measured here", value: "1", n: 3, command: "TestResults/x"},
-		{what: "another", value: "1", n: 3, command: peersCommand},
-		{what: "BVLC, two", value: notMeasured, target: "3 or less", command: peersCommand},
-		{what: "BVLC, three", value: "1", n: 3, spread: "0 to 1", command: peersCommand},
+		{what: "another", value: "1", n: 3, command: speedCommand},
+		{what: "BVLC, two", value: notMeasured, target: "3 or less", command: speedCommand},
+		{what: "BVLC, three", value: "1", n: 3, spread: "0 to 1", command: speedCommand},
 	})
 	want := []figure{
-		{what: "BVLC, one", value: notMeasured, target: "2 or less", command: peersCommand},
-		{what: "BVLC, two", value: notMeasured, target: "3 or less", command: peersCommand},
-		{what: "BVLC, three", value: notMeasured, command: peersCommand},
+		{what: "BVLC, one", value: notMeasured, target: "2 or less", command: speedCommand},
+		{what: "BVLC, two", value: notMeasured, target: "3 or less", command: speedCommand},
+		{what: "BVLC, three", value: notMeasured, command: speedCommand},
 	}
 	if have := peerRows(b.Bytes(), "BVLC", "nothing"); !slices.Equal(have, want) {
 		t.Errorf("want %+v, have %+v", want, have)

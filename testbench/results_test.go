@@ -58,7 +58,7 @@ func TestResults(t *testing.T) {
 		how: "Comparisons of times are interleaved in one run, and are of medians. An interval behind a share is Wilson's of 95 %.",
 		sections: []section{
 			{"Accuracy", []group{{"accuracy", measureAccuracy}, {"precisions", measurePrecisions}}, accuracyNotes},
-			{"Against other programs", []group{{"throughput-peers", measureThroughputPeers}, {"peers", measurePeers}, {"export", measureExport}}, peersNotes},
+			{"Against other programs", []group{{"throughput-peers", measureThroughputPeers}}, peersNotes},
 			{"Throughput and latency", []group{{"bound", measureBound}, {"latency", measureFolderLatency}, {"stdin", measureStdin},
 				{"camera", measureCameraLatency}, {"mqtt", measureMQTT}}, throughputNotes},
 			{"Frame path", []group{{"invoke", measureInvoke}, {"overhead", measureOverhead}, {"step", measureStep}, {"large", measureLarge}}, frameNotes},
@@ -159,6 +159,10 @@ const notes = `
 - Live sources: testbench/RESULTS_CAMERAS.md, by "make camera-results".
 - Delegates: testbench/RESULTS_DELEGATES.md, by "make delegate-results".
 - Small boards: memory, start, sizes, writes: testbench/RESULTS_BOARD.md, by "make board-results".
+- Faults, and a long soak: testbench/RESULTS_FAULTS.md, by "make faults".
+- Why there is no cascade of two input sizes: testbench/RESULTS_CASCADE.md, by "make cascade-results".
+- Export beside TensorFlow's converter, torch and others: testbench/RESULTS_PEERS.md, by "make peers".
+- How long the project's own check takes: testbench/RESULTS_CI.md, as .ci/run prints it.
 `
 
 // processor names this machine's processor.

@@ -11,7 +11,9 @@ import (
 )
 
 // notMeasured is the value of rows of other programs that aren't installed.
-const notMeasured = "not measured: make peers"
+const notMeasured = "not measured: " + speedCommand
+
+const speedCommand = "make peers-speed"
 
 // unmeasured are the rows that RESULTS.md has of other programs, without their figures: see peerRows.
 func unmeasured(t *testing.T, beginnings ...string) []figure {
@@ -23,17 +25,17 @@ func unmeasured(t *testing.T, beginnings ...string) []figure {
 	return peerRows(text, beginnings...)
 }
 
-// peerRows are the rows of a results file that make peers gave, and that begin in one of these ways, without their figures.
+// peerRows are the rows of a results file that speedCommand gave, and that begin in one of these ways, without their figures.
 func peerRows(text []byte, beginnings ...string) (figures []figure) {
 	for line := range bytes.Lines(text) {
 		cells := strings.Split(strings.Trim(string(line), "| \n"), " | ")
-		if len(cells) != 6 || cells[5] != "`"+peersCommand+"`" {
+		if len(cells) != 6 || cells[5] != "`"+speedCommand+"`" {
 			continue
 		}
 		for _, b := range beginnings {
 			if strings.HasPrefix(cells[0], b) {
 				target, _, _ := strings.Cut(cells[2], ": ")
-				figures = append(figures, figure{what: cells[0], value: notMeasured, target: target, command: peersCommand})
+				figures = append(figures, figure{what: cells[0], value: notMeasured, target: target, command: speedCommand})
 				break
 			}
 		}
@@ -59,12 +61,12 @@ type peerSpeed struct {
 // folderOfPhotos begins the rows of measureThroughputPeers.
 const folderOfPhotos = "folder of photos"
 
-// measureThroughputPeers reads what make peers left of programs that classify a folder, by turns with sightd.
+// measureThroughputPeers reads what make peers-speed left of programs that classify a folder, by turns with sightd.
 func measureThroughputPeers(t *testing.T) (figures []figure) {
 	file := filepath.Join(repository(t), ".venv", "peers", "throughput.json")
 	if _, err := os.Stat(file); err != nil {
 		if figures = unmeasured(t, folderOfPhotos); figures == nil {
-			figures = []figure{{what: folderOfPhotos + ": sightd and other programs", value: notMeasured, command: peersCommand}}
+			figures = []figure{{what: folderOfPhotos + ": sightd and other programs", value: notMeasured, command: speedCommand}}
 		}
 		return figures
 	}
@@ -87,7 +89,7 @@ func (p peerSpeed) figure() figure {
 	}
 	name := strings.TrimSpace(p.Name + " " + strings.TrimPrefix(p.Version, p.Name+" ")) // sightd version begins with the name
 	what := fmt.Sprintf("%s, %s, %s: %s, %s", folderOfPhotos, p.Set, cores, name, p.Network)
-	f := figure{what: what, n: p.Pictures * p.Rounds, command: peersCommand}
+	f := figure{what: what, n: p.Pictures * p.Rounds, command: speedCommand}
 	if p.NotMeasured != "" {
 		f.value = "not measured: " + p.NotMeasured
 		return f
