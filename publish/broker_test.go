@@ -1,6 +1,8 @@
 package publish
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -135,4 +137,25 @@ func TestBrokerRefusesLargePackets(t *testing.T) {
 		t.Fatal(err)
 	}
 	closed(t, conn)
+}
+
+// A packet that is refused by its length, before and after a login, leaves all room there is for others.
+func TestBrokerRoomAfterRefusal(t *testing.T) {
+	noLeak(t)
+	b, _ := guard(t, ListenOptions{})
+	for range 3 {
+		w := asUser(t, b.Addr().String(), nil, "")
+		if _, err := w.conn.Write([]byte{0x30, 0xff, 0xff, 0xff, 0x7f}); err != nil { // PUBLISH of 256 MiB
+			t.Fatal(err)
+		}
+		if err := w.await(deadline(t), func(packets.ControlPacket) bool { return false }); err == nil || errors.Is(err, context.DeadlineExceeded) {
+			t.Fatalf("want the connection closed, have %v", err)
+		}
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	if err := b.gate.receiving.Acquire(ctx, b.gate.most); err != nil {
+		t.Fatal("want all room free again, it isn't")
+	}
+	b.gate.receiving.Release(b.gate.most)
 }
