@@ -75,7 +75,7 @@ func (g *gate) Serve(establish listeners.EstablishFn) {
 		go func() {
 			defer g.conns.Done()
 			defer c.letGo()
-			defer c.end() // mochi may have refused a packet by its length
+			defer c.end()            // mochi may have refused a packet by its length
 			_ = establish(g.ID(), c) // how a client left matters to nobody; mochi has logged it
 		}()
 	}
