@@ -12,8 +12,6 @@ import (
 	"os/signal"
 	"runtime"
 	"syscall"
-
-	"sightd/camera"
 )
 
 // The exit codes. A command that works with several pictures ends with exitRefused when some were refused.
@@ -63,7 +61,6 @@ func (e usageError) Error() string { return e.text }
 var errRefused = errors.New("some pictures were refused")
 
 func main() {
-	camera.GiveBack()
 	if os.Getenv("GOMAXPROCS") == "" {
 		// Goroutines that are in C for milliseconds keep their processor only while another one is free for the rest: else Go's
 		// runtime takes it from them every 20 microseconds, which cost a tenth of a folder's throughput.
