@@ -25,8 +25,8 @@ const throughputNotes = `
 - "sightd classify DIR": what 1000 pictures take longer than 500, so without the start. Processor time is user and system.
 - The bound is what the cores could do, did they nothing but a picture's two stages. Threads of the test read, decode and prepare a picture and
   run Invoke by turns, and count their own processor time: one thread alone, and as many threads as cores at the same time. Each round
-  measures both, the command and the daemon. The command is held to a share: it reads and prints, as the programs above do. The daemon also
-  hashes each photo, moves it, keeps a journal, and publishes, with a broker and a client on the same cores.
+  measures both, the command and the daemon. The command reads and prints, as the programs above do. The daemon also hashes each photo, moves
+  it, keeps a journal, and publishes, with a broker and a client on the same cores.
 - Latency is from before the rename that moves a picture into the folder, or before a camera gives a picture's last byte to the system, until
   a client in another process has read the event. Client and embedded broker share the machine.
 - Photos dropped: moved, copied and written in two parts, by turns; a copied one must not have changed for 200 ms. One counts as arrived once a
