@@ -41,21 +41,13 @@ func TestBrokerHandover(t *testing.T) {
 	for i := range 4 {
 		w := asUser(t, b.Addr().String(), nil, "")
 		publishers.Go(func() {
-			for n := 0; ; n++ {
-				select {
-				case <-stop:
-					return
-				default:
-				}
+			until(t, stop, func(n int) error {
 				topic := fmt.Sprintf("t/%d/%d", i, n)
 				mu.Lock()
 				missing[topic] = true
 				mu.Unlock()
-				if err := w.publish(deadline(t), func(*packets.PublishPacket) {}, topic, []byte("x"), false); err != nil {
-					t.Error(err)
-					return
-				}
-			}
+				return w.publish(deadline(t), func(*packets.PublishPacket) {}, topic, []byte("x"), false)
+			})
 		})
 	}
 	for range 100 {

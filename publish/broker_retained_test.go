@@ -28,35 +28,17 @@ func TestBrokerRetainedWhileSubscribing(t *testing.T) {
 	for i := range 2 {
 		w := asUser(t, addr, nil, "")
 		publishers.Go(func() {
-			for n := 0; ; n++ {
-				select {
-				case <-stop:
-					return
-				default:
-				}
+			until(t, stop, func(n int) error {
 				payload := []byte("x")
 				if n%3 == 2 {
 					payload = nil // forgotten again
 				}
-				if err := w.publish(deadline(t), func(*packets.PublishPacket) {}, fmt.Sprintf("t/p%d/%d", i, n/3%8), payload, true); err != nil {
-					t.Error(err)
-					return
-				}
-			}
+				return w.publish(deadline(t), func(*packets.PublishPacket) {}, fmt.Sprintf("t/p%d/%d", i, n/3%8), payload, true)
+			})
 		})
 	}
 	publishers.Go(func() {
-		for n := 0; ; n++ {
-			select {
-			case <-stop:
-				return
-			default:
-			}
-			if err := leaveWill(addr, fmt.Sprintf("t/will/%d", n%8)); err != nil {
-				t.Error(err)
-				return
-			}
-		}
+		until(t, stop, func(n int) error { return leaveWill(addr, fmt.Sprintf("t/will/%d", n%8)) })
 	})
 	for i := range 3 {
 		w := asUser(t, addr, nil, "")

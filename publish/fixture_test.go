@@ -359,3 +359,18 @@ func sever(t *testing.T, c *Client) {
 	link.raw.Close()
 	<-link.down
 }
+
+// until calls f with 0, 1, 2 ... until stop is closed or f fails, which is told.
+func until(t *testing.T, stop <-chan struct{}, f func(n int) error) {
+	for n := 0; ; n++ {
+		select {
+		case <-stop:
+			return
+		default:
+		}
+		if err := f(n); err != nil {
+			t.Error(err)
+			return
+		}
+	}
+}
