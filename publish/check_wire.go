@@ -165,9 +165,12 @@ func (w *wire) connect(ctx context.Context, clientID, user, password string) (co
 	return code, err
 }
 
+// identify makes next the following packet identifier. 0 is none.
+func (w *wire) identify() { w.next = w.next%65535 + 1 }
+
 // subscribe asks for filters with QoS 1, and returns those that the broker refused. What comes in the meantime goes to also.
 func (w *wire) subscribe(ctx context.Context, also func(*packets.PublishPacket), filters ...string) (refused []string, err error) {
-	w.next = w.next%65535 + 1 // 0 is no identifier
+	w.identify()
 	p := packets.NewControlPacket(packets.Subscribe).(*packets.SubscribePacket)
 	p.MessageID, p.Topics, p.Qoss = w.next, filters, bytes.Repeat([]byte{1}, len(filters))
 	if err := w.send(ctx, p); err != nil {
@@ -194,7 +197,7 @@ func (w *wire) subscribe(ctx context.Context, also func(*packets.PublishPacket),
 
 // publish sends a message with QoS 1 and waits for PUBACK. What comes in the meantime goes to also.
 func (w *wire) publish(ctx context.Context, also func(*packets.PublishPacket), topic string, payload []byte, retain bool) error {
-	w.next = w.next%65535 + 1 // 0 is no identifier
+	w.identify()
 	p := packets.NewControlPacket(packets.Publish).(*packets.PublishPacket)
 	p.MessageID, p.TopicName, p.Payload, p.Qos, p.Retain = w.next, topic, payload, 1, retain
 	if err := w.send(ctx, p); err != nil {
