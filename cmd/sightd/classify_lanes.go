@@ -76,11 +76,11 @@ func (s *lanes) classify(t *task, decoder *camera.Decoder, shared, own *daemon.E
 	if err != nil {
 		return daemon.Result{}, err
 	}
+	runtime.Gosched() // see daemon's lanes: who was woken runs now, and Go has nothing to look after meanwhile
 	if own == nil {
 		s.turn.Lock()
 		defer s.turn.Unlock()
 	}
-	runtime.Gosched() // see daemon's lanes: who was woken runs now, and Go has nothing to look after meanwhile
 	r, err := engine.Classify(frame, "")
 	r.Top = slices.Clone(r.Top) // that is the engine's
 	return r, err
