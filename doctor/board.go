@@ -108,8 +108,12 @@ func (e *examiner) descriptors(context.Context) []Finding {
 		if !ok || len(fields) < 2 {
 			continue
 		}
+		hard, err := strconv.ParseInt(fields[1], 10, 64)
+		if err != nil && fields[1] != "unlimited" {
+			break
+		}
 		f := Finding{Name: "descriptors", Status: OK, Detail: "up to " + fields[1] + " open files"}
-		if hard, err := strconv.ParseInt(fields[1], 10, 64); err == nil && hard < e.descriptorsNeeded() {
+		if err == nil && hard < e.descriptorsNeeded() {
 			f.Status = Warn
 			f.Detail += fmt.Sprintf(", sightd may need %d", e.descriptorsNeeded())
 			f.Hint = "raise the limit: ulimit -Hn, LimitNOFILE= in a unit"

@@ -43,6 +43,7 @@ func TestBoard(t *testing.T) {
 		{"few descriptors", descriptors, files("proc/self/limits", "Max open files            100                 199            files     \n"), []string{"warn descriptors: may need 200 -> LimitNOFILE"}},
 		{"no limits", descriptors, files("proc/self/limits", "absent"), []string{"warn descriptors: no such file -> /proc"}},
 		{"odd limits", descriptors, files("proc/self/limits", "Max open files\n"), []string{"warn descriptors: doesn't tell -> /proc"}},
+		{"limits that are no number", descriptors, files("proc/self/limits", "Max open files 1024 \x1b[2J files\n"), []string{"warn descriptors: doesn't tell -> /proc"}},
 
 		{"temperature", temperature, nil, []string{"ok temperature: 49 °C"}},
 		{"hottest zone", temperature, files("sys/class/thermal/thermal_zone1/temp", "81000\n", "sys/class/thermal/thermal_zone2/temp", "900000\n"), []string{"warn temperature: 81 °C -> fan"}},

@@ -16,7 +16,7 @@ import (
 func FuzzKernelFiles(f *testing.F) {
 	f.Add("MemTotal: 9 kB\nMemAvailable:    1234567 kB\n", "Max open files            1024                 524288               files     \n", "48000", "passive", "0x50000",
 		"VERSION_CODENAME=bookworm\n", tcpHead+tcpListen+locks)
-	f.Add("MemAvailable: 99999999999999999999 kB", "Max open files 1 x y", "", "", "zz\n\x00", "VERSION_CODENAME=\"\x1b[2J\"", "1: FLOCK A W 1 :")
+	f.Add("MemAvailable: 99999999999999999999 kB", "Max open files 1 x\x1by", "", "", "zz\n\x00", "VERSION_CODENAME=\"\x1b[2J\"", "1: FLOCK A W 1 :")
 	f.Add("", "Max open files", "-9223372036854775808", "passive", "0xfffff", "=", ":")
 	root := f.TempDir()
 	s := &system{proc: root + "/proc", sys: root + "/sys", root: root, now: func() time.Time { return time.Date(2026, 5, 6, 7, 8, 9, 0, time.UTC) },
