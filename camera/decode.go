@@ -82,7 +82,14 @@ func (d *Decoder) Decode(data []byte) (gocv.Mat, picture.Header, error) {
 func (d *Decoder) ReadFile(f *os.File) (gocv.Mat, picture.Header, error) {
 	d.dropLargeMats()
 	defer d.dropLargeFile()
-	if err := d.read(f); err != nil {
+	info, err := f.Stat()
+	if err != nil {
+		return gocv.Mat{}, picture.Header{}, fmt.Errorf("read picture: %w", err)
+	}
+	if !info.Mode().IsRegular() {
+		return gocv.Mat{}, picture.Header{}, &picture.RefusedError{Reason: "it is no regular file"}
+	}
+	if err := d.read(f, info.Size()); err != nil {
 		return gocv.Mat{}, picture.Header{}, err
 	}
 	return d.decodeRead()
@@ -98,16 +105,8 @@ func (d *Decoder) decodeRead() (gocv.Mat, picture.Header, error) {
 	return mat, header, err
 }
 
-// read reads a file to d.file.
-func (d *Decoder) read(f *os.File) error {
-	info, err := f.Stat()
-	if err != nil {
-		return fmt.Errorf("read picture: %w", err)
-	}
-	if !info.Mode().IsRegular() {
-		return &picture.RefusedError{Reason: "it is no regular file"}
-	}
-	size := info.Size()
+// read reads a file of that size to d.file.
+func (d *Decoder) read(f io.ReaderAt, size int64) error {
 	if size > d.limits.MaxBytes {
 		return &picture.RefusedError{
 			Reason: fmt.Sprintf("the file has %d bytes, at most %d are allowed", size, d.limits.MaxBytes),

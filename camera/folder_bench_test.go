@@ -2,6 +2,7 @@ package camera
 
 import (
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"runtime"
@@ -29,7 +30,7 @@ func TestFullFolder(t *testing.T) {
 	const n = 20_000
 	looks := 0
 	s := newStepped(t, nil)
-	s.opts.Whole = func(*os.File) error { looks++; return nil }
+	s.opts.Whole = func(*io.SectionReader) error { looks++; return nil }
 	drop(t, s.dir, n)
 	s.after(testSettle)
 	for i := range n {

@@ -2,6 +2,7 @@ package camera
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"runtime"
 	"strings"
@@ -173,7 +174,7 @@ func TestDirectoryNotReadable(t *testing.T) {
 func TestUnreadable(t *testing.T) {
 	s := newStepped(t, nil)
 	looks := 0
-	s.opts.Whole = func(file *os.File) error {
+	s.opts.Whole = func(file *io.SectionReader) error {
 		looks++
 		return wholeText(file)
 	}

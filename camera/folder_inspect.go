@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"time"
 
@@ -45,7 +44,23 @@ func (f *Folder) inspect(e *entry) *Item {
 	if !f.unchanged(e, id) || !f.isClosed(e, file) {
 		return nil
 	}
-	whole := f.opts.Whole(file)
+	content, err := contentOf(file, id.size, func() { f.works.begin(e, f.clock.mono()) })
+	if err != nil {
+		f.failed(e, err)
+		return nil
+	}
+	item := f.inspectContent(e, file, &content)
+	if item == nil {
+		content.letGo()
+		return nil
+	}
+	item.content = content
+	return item
+}
+
+// inspectContent is inspect for what is in the file.
+func (f *Folder) inspectContent(e *entry, file *os.File, c *content) *Item {
+	whole := f.opts.Whole(&c.SectionReader)
 	var refused *picture.RefusedError
 	if whole != nil && !errors.As(whole, &refused) {
 		f.failed(e, whole)
@@ -54,19 +69,20 @@ func (f *Folder) inspect(e *entry) *Item {
 	if refused != nil && f.waits(e, file, refused) {
 		return nil
 	}
-	content, err := contentHash(&steady{file, func() { f.works.begin(e, f.clock.mono()) }})
+	sum, err := c.sum()
 	if err != nil {
 		f.failed(e, err)
 		return nil
 	}
-	if id, err = statFile(file); err != nil {
+	id, err := statFile(file)
+	if err != nil {
 		f.failed(e, err)
 		return nil
 	}
 	if !f.unchanged(e, id) {
 		return nil
 	}
-	if f.processed(e, id, content) {
+	if f.processed(e, id, sum) {
 		f.touch(e.name, f.clock.mono(), false) // it may have changed meanwhile
 		return nil
 	}
@@ -77,11 +93,11 @@ func (f *Folder) inspect(e *entry) *Item {
 	f.stats.Seen++
 	return &Item{
 		File:    printable(e.name),
-		ID:      pictureID(f.opts.Name, e.name, id, content),
+		ID:      pictureID(f.opts.Name, e.name, id, sum),
 		Size:    id.size,
 		ModTime: time.Unix(id.mtime.Unix()),
 		Err:     whole,
-		folder:  f, entry: e, id: id, content: content,
+		folder:  f, entry: e, id: id, sum: sum,
 	}
 }
 
@@ -205,17 +221,6 @@ func openForWriting(file *os.File) (open, known bool) {
 	// The lease also ends when file is closed, in a moment.
 	_, _ = unix.FcntlInt(file.Fd(), unix.F_SETLEASE, unix.F_UNLCK)
 	return false, true
-}
-
-func contentHash(file io.ReadSeeker) (sum contentSum, err error) {
-	if _, err := file.Seek(0, io.SeekStart); err != nil {
-		return sum, err
-	}
-	h := sha256.New()
-	if _, err := io.Copy(h, io.LimitReader(file, hashedBytes)); err != nil {
-		return sum, err
-	}
-	return contentSum(h.Sum(nil)), nil
 }
 
 // pictureID returns the ULID that Item.ID documents.

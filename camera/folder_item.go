@@ -36,8 +36,9 @@ type Item struct {
 	folder  *Folder
 	entry   *entry
 	id      identity
-	content contentSum
-	ended   bool // guarded by folder.mu
+	sum     contentSum
+	content content // held until Decode
+	ended   bool    // guarded by folder.mu
 }
 
 // contentSum is the SHA-256 of the first 64 MiB of a file.
@@ -61,9 +62,9 @@ func (it *Item) Open() (*os.File, error) {
 	return file, nil
 }
 
-// Unchanged is asked when file, which Open has given, was read: the error wraps ErrFileChanged if it was written to since. What
-// was read is then not this item's picture, or not all of it, and the caller calls Release.
-func (it *Item) Unchanged(file *os.File) error {
+// unchanged is asked when file, which Open has given, was read: the error wraps ErrFileChanged if it was written to since. What
+// was read is then not this item's picture, or not all of it.
+func (it *Item) unchanged(file *os.File) error {
 	id, err := statFile(file)
 	if err != nil {
 		return fmt.Errorf("look at %s: %w", it.File, err)
@@ -136,7 +137,7 @@ func (it *Item) end(fin *finish, text []byte) error {
 		return fmt.Errorf("finish %s: the item was given back already", it.File)
 	}
 	it.ended = true
-	fin.id, fin.itemID, fin.content = it.id, it.ID, it.content
+	fin.id, fin.itemID, fin.content = it.id, it.ID, it.sum
 	if f.opts.Results && text != nil {
 		fin.result = &result{text: text, id: it.ID, source: f.opts.Name, file: it.File}
 	}

@@ -3,6 +3,7 @@ package camera
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"regexp"
@@ -103,7 +104,7 @@ func TestKeepRestored(t *testing.T) {
 	s.wantNext()
 
 	s = kept(t, dir, state) // nothing is compared again
-	s.opts.Whole = func(*os.File) error { t.Error("looked into again"); return nil }
+	s.opts.Whole = func(*io.SectionReader) error { t.Error("looked into again"); return nil }
 	s.after(time.Minute)
 	s.wantNext()
 	wantFiles(t, state, "folder-inbox.processed")
@@ -124,7 +125,7 @@ func TestKeepOnOtherVolume(t *testing.T) {
 
 		s = kept(t, dir, state)
 		looks := 0
-		s.opts.Whole = func(file *os.File) error { looks++; return wholeText(file) }
+		s.opts.Whole = func(file *io.SectionReader) error { looks++; return wholeText(file) }
 		s.inodes = inodes
 		s.after(testSettle)
 		must(t, s.take().Done(nil))

@@ -2,6 +2,7 @@ package camera
 
 import (
 	"bytes"
+	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -213,7 +214,7 @@ func TestWorthWaiting(t *testing.T) {
 func TestChangedWhileLookedInto(t *testing.T) {
 	s := newStepped(t, nil)
 	changes := 0
-	s.opts.Whole = func(file *os.File) error {
+	s.opts.Whole = func(file *io.SectionReader) error {
 		if changes++; changes <= 2 {
 			s.write("a.jpg", strings.Repeat("END", changes+1))
 		}

@@ -23,7 +23,7 @@ import (
 
 // The pictures of these tests are text: whole with an END, refused with a BAD, else incomplete; one that says EIO can't
 // be read.
-func wholeText(file *os.File) error {
+func wholeText(file *io.SectionReader) error {
 	text, err := io.ReadAll(file)
 	switch {
 	case err != nil:
@@ -169,7 +169,7 @@ func TestSlowWriter(t *testing.T) {
 	looked := make(chan struct{}, 100)
 	opts := options(dir)
 	opts.Grace = time.Hour
-	opts.Whole = func(file *os.File) error {
+	opts.Whole = func(file *io.SectionReader) error {
 		looked <- struct{}{}
 		return wholeText(file)
 	}
@@ -219,7 +219,7 @@ func TestPictureInParts(t *testing.T) {
 	whole := Whole(picture.Limits{MaxPixels: 1 << 20, MaxBytes: 1 << 20})
 	opts := options(dir)
 	opts.Grace = time.Hour
-	opts.Whole = func(file *os.File) error {
+	opts.Whole = func(file *io.SectionReader) error {
 		err := whole(file)
 		looked <- err
 		return err

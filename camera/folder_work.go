@@ -42,13 +42,13 @@ func (f *Folder) Busy() time.Duration {
 	return longest
 }
 
-// steady is a file that tells of each Read: a large one takes its time.
+// steady is a file that tells of each ReadAt: a large one takes its time.
 type steady struct {
-	io.ReadSeeker
+	io.ReaderAt
 	tell func()
 }
 
-func (s *steady) Read(p []byte) (int, error) {
+func (s steady) ReadAt(p []byte, at int64) (int, error) {
 	s.tell()
-	return s.ReadSeeker.Read(p)
+	return s.ReaderAt.ReadAt(p, at)
 }

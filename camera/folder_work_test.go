@@ -1,7 +1,7 @@
 package camera
 
 import (
-	"os"
+	"io"
 	"slices"
 	"sync"
 	"testing"
@@ -18,7 +18,7 @@ func TestBusy(t *testing.T) {
 	}
 	s = newStepped(t, func(o *FolderOptions) {
 		o.Poll = PollAuto
-		o.Whole = func(*os.File) error {
+		o.Whole = func(*io.SectionReader) error {
 			slow(7 * time.Second)
 			return nil
 		}

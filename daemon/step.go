@@ -98,16 +98,8 @@ func (d *Daemon) decode(j *job, l *lane) (camera.Frame, View, error) {
 	if j.item.Err != nil {
 		return camera.Frame{}, resize, j.item.Err
 	}
-	f, err := j.item.Open()
-	if err != nil {
-		return camera.Frame{}, resize, fmt.Errorf("%w: %w", errUnread, err)
-	}
-	defer f.Close() // it was only read
 	l.decoder.Enough = d.enough(resize, d.config.Snapshots.MQTT)
-	mat, _, err := l.decoder.ReadFile(f)
-	if changed := j.item.Unchanged(f); changed != nil {
-		return camera.Frame{}, resize, fmt.Errorf("%w: %w", errUnread, changed)
-	}
+	mat, _, err := j.item.Decode(l.decoder)
 	if refused := (*picture.RefusedError)(nil); err != nil && !errors.As(err, &refused) {
 		err = fmt.Errorf("%w: %w", errUnread, err)
 	}
