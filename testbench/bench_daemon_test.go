@@ -11,23 +11,32 @@ import (
 	paho "github.com/eclipse/paho.mqtt.golang"
 )
 
-// arrivals is a client that notes when the events of files come.
+// arrivals is a client that notes when the events of files come. It looks into them once all are there: it shares the cores with what is
+// measured.
 type arrivals struct {
 	watched
-	at    map[string]time.Time // by source and file
-	last  time.Time
-	bytes int // of payloads
-	bad   []string
+	heard  []arrival            // not looked into yet
+	enough int                  // of these, for who waits to be woken
+	at     map[string]time.Time // by source and file
+	last   time.Time
+	bad    []string
+}
+
+// arrival is an event.
+type arrival struct {
+	payload []byte
+	at      time.Time
 }
 
 func arrive(t testing.TB, url string) *arrivals {
 	t.Helper()
 	a := &arrivals{at: map[string]time.Time{}}
 	client := paho.NewClient(paho.NewClientOptions().AddBroker(url).SetClientID("testbench-arrivals").
-		SetDefaultPublishHandler(func(_ paho.Client, m paho.Message) { a.receive(m.Payload(), time.Now()) }))
+		SetDefaultPublishHandler(func(_ paho.Client, m paho.Message) { a.receive(arrival{m.Payload(), time.Now()}) }))
 	settle(t, client.Connect())
 	t.Cleanup(func() {
 		client.Disconnect(250)
+		a.read()
 		for _, payload := range a.bad {
 			t.Errorf("bad event: %s", payload)
 		}
@@ -36,31 +45,48 @@ func arrive(t testing.TB, url string) *arrivals {
 	return a
 }
 
-func (a *arrivals) receive(payload []byte, at time.Time) {
-	var e event
-	err := json.Unmarshal(payload, &e)
-	a.change(func() {
-		if err != nil || e.Type != "classified" {
-			a.bad = append(a.bad, string(payload))
-			return
+func (a *arrivals) receive(e arrival) {
+	a.mu.Lock()
+	a.heard = append(a.heard, e)
+	enough := len(a.heard) == a.enough
+	a.mu.Unlock()
+	if enough {
+		a.change(func() {})
+	}
+}
+
+// read looks into the events that have come, and gives how many files they are of.
+func (a *arrivals) read() int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, heard := range a.heard {
+		var e event
+		if err := json.Unmarshal(heard.payload, &e); err != nil || e.Type != "classified" {
+			a.bad = append(a.bad, string(heard.payload))
+			continue
 		}
 		key := e.Source + "/" + e.File
 		if a.at[key].IsZero() { // else it is a repeat
-			a.at[key], a.last = at, at
+			a.at[key], a.last = heard.at, heard.at
 		}
-		a.bytes += len(payload)
-	})
+	}
+	a.heard = nil
+	return len(a.at)
 }
 
 // wait waits until there are events of n files, and gives when the last one came. patience is for a thousand of them.
 func (a *arrivals) wait(t testing.TB, n int) time.Time {
 	t.Helper()
-	a.mu.Lock()
-	have := len(a.at)
-	a.mu.Unlock()
-	for have < n {
-		have = min(n, have+1000)
-		a.until(t, func() bool { return len(a.at) >= have }, func() string { return fmt.Sprintf("want events of %d files, have %d", have, len(a.at)) })
+	for have := a.read(); have < n; have = a.read() {
+		for enough := 0; enough < n-have; {
+			enough = min(enough+1000, n-have)
+			a.mu.Lock()
+			a.enough = enough
+			a.mu.Unlock()
+			a.until(t, func() bool { return len(a.heard) >= enough }, func() string {
+				return fmt.Sprintf("want events of %d files, have %d and %d more events", n, have, len(a.heard))
+			})
+		}
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
