@@ -1,18 +1,22 @@
 package testbench
 
 import (
+	"bufio"
 	"encoding/json"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
-	paho "github.com/eclipse/paho.mqtt.golang"
+	"github.com/eclipse/paho.mqtt.golang/packets"
 )
 
-// arrivals is a client that notes when the events of files come. It looks into them once all are there: it shares the cores with what is
-// measured.
+// arrivals is a client that notes when the events of files come. It shares the cores with what is measured: it is one goroutine, without
+// a library's others, and looks into events once all are there.
 type arrivals struct {
 	watched
 	heard  []arrival            // not looked into yet
@@ -30,19 +34,59 @@ type arrival struct {
 
 func arrive(t testing.TB, url string) *arrivals {
 	t.Helper()
+	conn, err := net.Dial("tcp", strings.TrimPrefix(url, "mqtt://"))
+	if err != nil {
+		t.Fatal(err)
+	}
 	a := &arrivals{at: map[string]time.Time{}}
-	client := paho.NewClient(paho.NewClientOptions().AddBroker(url).SetClientID("testbench-arrivals").
-		SetDefaultPublishHandler(func(_ paho.Client, m paho.Message) { a.receive(arrival{m.Payload(), time.Now()}) }))
-	settle(t, client.Connect())
+	in, out := bufio.NewReaderSize(conn, 64<<10), bufio.NewWriter(conn)
+	connect := packets.NewControlPacket(packets.Connect).(*packets.ConnectPacket)
+	connect.ProtocolName, connect.ProtocolVersion, connect.CleanSession, connect.ClientIdentifier = "MQTT", 4, true, "testbench-arrivals"
+	subscribe := packets.NewControlPacket(packets.Subscribe).(*packets.SubscribePacket)
+	subscribe.MessageID, subscribe.Topics, subscribe.Qoss = 1, []string{base + "+/event"}, []byte{1}
+	for _, p := range []packets.ControlPacket{connect, subscribe} {
+		err := p.Write(conn)
+		if err == nil {
+			_, err = packets.ReadPacket(in) // CONNACK and SUBACK; nothing is retained there
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	var hearing sync.WaitGroup
+	hearing.Go(func() { a.hear(in, out) })
 	t.Cleanup(func() {
-		client.Disconnect(250)
+		conn.Close() // what is left of it doesn't matter
+		hearing.Wait()
 		a.read()
 		for _, payload := range a.bad {
 			t.Errorf("bad event: %s", payload)
 		}
 	})
-	settle(t, client.Subscribe(base+"+/event", 1, nil))
 	return a
+}
+
+// hear takes events, and acknowledges them, until the connection is closed.
+func (a *arrivals) hear(in *bufio.Reader, out *bufio.Writer) {
+	for {
+		p, err := packets.ReadPacket(in)
+		if err != nil {
+			return
+		}
+		event, ok := p.(*packets.PublishPacket)
+		if !ok {
+			continue
+		}
+		a.receive(arrival{event.Payload, time.Now()})
+		ack := packets.NewControlPacket(packets.Puback).(*packets.PubackPacket)
+		ack.MessageID = event.MessageID
+		if err = ack.Write(out); err == nil && in.Buffered() == 0 {
+			err = out.Flush()
+		}
+		if err != nil {
+			return
+		}
+	}
 }
 
 func (a *arrivals) receive(e arrival) {
