@@ -10,7 +10,6 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"runtime"
 	"syscall"
 )
 
@@ -61,11 +60,6 @@ func (e usageError) Error() string { return e.text }
 var errRefused = errors.New("some pictures were refused")
 
 func main() {
-	if os.Getenv("GOMAXPROCS") == "" {
-		// Goroutines that are in C for milliseconds keep their processor only while another one is free for the rest: else Go's
-		// runtime takes it from them every 20 microseconds, which cost a tenth of a folder's throughput.
-		runtime.GOMAXPROCS(2 * runtime.GOMAXPROCS(0))
-	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	code := Main(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
 	stop()
