@@ -144,7 +144,7 @@ const leastShare = 0.92 // of the bound
 
 // measureBound compares what a folder gets through with what the two stages' own processor time allows, each measured in each round.
 func measureBound(t *testing.T) []figure {
-	const rounds, many = 5, 2000
+	const rounds, many = 9, 2000
 	cores := runtime.NumCPU()
 	dir := smallPhotos(t, imagenetPhotos(t, 0))
 	twice, files := doubled(t, dir), paths(t, dir)
