@@ -40,53 +40,65 @@ var replace = map[string]func(t testing.TB, b *board, name string, by []byte){
 	},
 }
 
-// TestReplacedWhileRead replaces a file between its opening to be classified and the reading, which is held up: what is said of
-// a picture is never that of another one, and the one that came is classified.
+// TestReplacedWhileRead replaces a file between its opening and the reading, which is held up: what is said of a picture is never that of
+// another one, and the one that came is classified.
 func TestReplacedWhileRead(t *testing.T) {
 	t.Parallel()
-	first, second := twoVersions(t)
 	for how, replace := range replace {
-		t.Run(how, func(t *testing.T) {
+		t.Run("looked into, "+how, func(t *testing.T) {
 			t.Parallel()
-			b := newBoard(t, embedded)
-			p, url := b.run(t)
-			r := record(t, url)
-			const name = "x.jpg"
-			path := filepath.Join(b.inbox, name)
-			trace, why := attach(t, p, "-P", path, "-e", "trace=pread64", "-e", "inject=pread64:delay_enter=1s")
-			if trace == nil {
-				t.Skipf("reading can't be held up: %s", why)
-			}
-			b.drop(t, 0, name, first.data)
-			const reads = 2 // the first is the folder's, which looks whether the picture is whole
-			trace.until(t, func() bool {
-				return strings.Count(strings.Join(trace.lines, "\n")+string(trace.part), "pread64(") >= reads
-			}, func() string { return "want the file read to be looked into, and to be classified" })
-			replace(t, b, name, second.data)
-
-			left := second
-			if how == "deleted" {
-				b.list(t)
-				left = first
-			} else {
-				b.list(t, "done/"+name)
-				b.content(t, "done/"+name, second.data)
-				want := b.id(t, name)
-				r.event(t, second.label, func(e told) bool { return e.ID == want })
-			}
-			p.stop(t)
-			for _, e := range r.all() {
-				wanted := first
-				if how != "deleted" && e.ID == b.id(t, name) {
-					wanted = left
-				}
-				if e.Type != "classified" || e.Label != wanted.label {
-					t.Errorf("want %q, have %s", wanted.label, e.payload)
-				}
-			}
-			t.Logf("%d events", len(r.all()))
+			replacedWhileRead(t, how, replace, 0, 1)
+		})
+		// One that isn't kept in memory is read to see whether it is whole, in pieces of 32 KiB for its SHA-256, and to be classified.
+		t.Run("classified, "+how, func(t *testing.T) {
+			t.Parallel()
+			replacedWhileRead(t, how, replace, 128<<10+1, 1+5+1)
 		})
 	}
+}
+
+// replacedWhileRead replaces a picture, of so many bytes at least, during the given read.
+func replacedWhileRead(t *testing.T, how string, replace func(testing.TB, *board, string, []byte), bytes, read int) {
+	first, second := twoVersions(t)
+	for _, v := range []*version{&first, &second} {
+		v.data = append(v.data, make([]byte, max(0, bytes-len(v.data)))...) // what is behind its end is no fault
+	}
+	b := newBoard(t, embedded)
+	p, url := b.run(t)
+	r := record(t, url)
+	const name = "x.jpg"
+	path := filepath.Join(b.inbox, name)
+	trace, why := attach(t, p, "-P", path, "-e", "trace=pread64", "-e", "inject=pread64:delay_enter=1s")
+	if trace == nil {
+		t.Skipf("reading can't be held up: %s", why)
+	}
+	b.drop(t, 0, name, first.data)
+	trace.until(t, func() bool {
+		return strings.Count(strings.Join(trace.lines, "\n")+string(trace.part), "pread64(") >= read
+	}, func() string { return fmt.Sprintf("want the file read %d times", read) })
+	replace(t, b, name, second.data)
+
+	left := second
+	if how == "deleted" {
+		b.list(t)
+		left = first
+	} else {
+		b.list(t, "done/"+name)
+		b.content(t, "done/"+name, second.data)
+		want := b.id(t, name)
+		r.event(t, second.label, func(e told) bool { return e.ID == want })
+	}
+	p.stop(t)
+	for _, e := range r.all() {
+		wanted := first
+		if how != "deleted" && e.ID == b.id(t, name) {
+			wanted = left
+		}
+		if e.Type != "classified" || e.Label != wanted.label {
+			t.Errorf("want %q, have %s", wanted.label, e.payload)
+		}
+	}
+	t.Logf("%d events", len(r.all()))
 }
 
 // TestReplacedInTime replaces many files while the daemon works on them, each at another point of its way.

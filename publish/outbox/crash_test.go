@@ -124,15 +124,17 @@ func child(t *testing.T, wrapper []string, mode, dir string, from int) *exec.Cmd
 // killed is what the parent of processes that are killed knows.
 type killed struct {
 	tried, accepted map[int]bool // before and after Put
-	begun, acked    map[int]bool // before and after Ack
+	begun           map[int]bool // before Ack
+	acked           map[int]int  // after Ack: the process that said so last, from 1 on
 	from            int          // what was never tried
 	handed          int
 }
 
-// run runs a process until it has said so many lines, kills it, and returns how many messages it was handed that were
-// acknowledged before.
-func (k *killed) run(t *testing.T, dir string, limit int) (again int) {
+// run runs a process until it has said so many lines, kills it, and returns how many messages it was handed at most that one of those
+// before it had acknowledged. (One that is killed soon leaves some of them to the next, which so may see those of several.)
+func (k *killed) run(t *testing.T, dir string, process, limit int) (again int) {
 	t.Helper()
+	of := map[int]int{} // by the process that acknowledged them
 	cmd := child(t, nil, "traffic", dir, k.from)
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
@@ -171,13 +173,15 @@ func (k *killed) run(t *testing.T, dir string, limit int) (again int) {
 		case "b":
 			k.begun[i] = true
 		case "a":
-			k.acked[i] = true
+			k.acked[i] = process
 		case "h":
 			if !k.tried[i] || i <= last {
 				t.Fatalf("message %d after %d, put: %t", i, last, k.tried[i])
 			}
-			if k.handed++; k.acked[i] {
-				again++
+			k.handed++
+			if by := k.acked[i]; by > 0 && by < process {
+				of[by]++
+				again = max(again, of[by])
 			}
 			last = i
 		}
@@ -199,11 +203,11 @@ func TestKill(t *testing.T) {
 	}
 	r := rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 0))
 	dir := filepath.Join(t.TempDir(), "outbox")
-	k := killed{tried: map[int]bool{}, accepted: map[int]bool{}, begun: map[int]bool{}, acked: map[int]bool{}}
+	k := killed{tried: map[int]bool{}, accepted: map[int]bool{}, begun: map[int]bool{}, acked: map[int]int{}}
 	worst := 0
 	for kill := range kills {
 		// Lines until the kill: random in what the child does, not in time. It says more than 3500.
-		again := k.run(t, dir, r.IntN(3500))
+		again := k.run(t, dir, kill+1, r.IntN(3500))
 		if worst = max(worst, again); again > AckBatch {
 			t.Fatalf("kill %d: want at most %d messages again that were acknowledged, have %d", kill, AckBatch, again)
 		}
