@@ -74,7 +74,7 @@ func (c *content) letGo() {
 // Decode decodes the item's picture, with the result of Decoder.Decode. Of a file of up to 128 KiB that is what was looked into, whatever
 // has become of the file since. A larger one is read, if it is still the one that was handed out. An error that is no
 // *picture.RefusedError is that of Open, or of reading; it wraps ErrFileChanged too if the file was written to while it was read. The
-// caller then calls Release. It is called once.
+// caller then calls Release. What was held is let go: a second call reads the file.
 func (it *Item) Decode(d *Decoder) (gocv.Mat, picture.Header, error) {
 	if it.content.held != nil {
 		defer it.content.letGo()
