@@ -92,7 +92,7 @@ func (d *Daemon) openClient(url string) error {
 	if err != nil {
 		return err
 	}
-	opts.Info, opts.Outbox, opts.Log = d.info(), d.outbox, d.log
+	opts.Info, opts.Outbox, opts.Embedded, opts.Log = d.info(), d.outbox, d.broker, d.log
 	opts.Intake = publish.Intake{Held: heldRequests, Bytes: d.config.Limits.MaxFileMB << 20, Fleet: d.config.MQTT.Fleet}
 	d.client, err = publish.New(opts)
 	return err

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	mochi "github.com/mochi-mqtt/server/v2"
+	"github.com/mochi-mqtt/server/v2/packets"
 )
 
 // Limits of the embedded broker.
@@ -42,9 +43,11 @@ const (
 // A will that is to be retained comes at once, whatever delay its client asks for, and of the $SYS topics each has to be subscribed to by
 // its name: see retainLock.
 type Broker struct {
-	server *mochi.Server
-	gate   *gate
-	close  sync.Once
+	server   *mochi.Server
+	gate     *gate
+	handover *handover
+	inside   *mochi.Client // in whose name publish gives messages; it has no session, so nobody can take it over
+	close    sync.Once
 }
 
 // ListenOptions are for Listen.
@@ -128,12 +131,14 @@ func serve(ln net.Listener, access mochi.Hook, o ListenOptions, log *slog.Logger
 		p.closing = b.gate.closing
 		b.gate.newcomers = maxNewcomers
 	}
+	b.handover = newHandover(b.server)
+	b.inside = b.server.NewClient(nil, "inside", "inside", true)
 	m := &memory{server: b.server, limit: limit, log: log}
 	err := b.server.AddHook(m, nil)
 	if err == nil {
 		err = b.server.AddHook(&guarded{access, m}, nil)
 	}
-	for _, hook := range []mochi.Hook{new(dealer), new(packetIDs), newHandover(b.server), new(retainLock)} { // the lock is to be the last
+	for _, hook := range []mochi.Hook{new(dealer), new(packetIDs), b.handover, new(retainLock)} { // the lock is to be the last
 		if err == nil {
 			err = b.server.AddHook(hook, nil)
 		}
@@ -152,6 +157,21 @@ func serve(ln net.Listener, access mochi.Hook, o ListenOptions, log *slog.Logger
 
 // Addr is the address that the broker listens on, with the port it got.
 func (b *Broker) Addr() net.Addr { return b.gate.ln.Addr() }
+
+// publish gives the subscribers a message, without a connection in between: when it returns nil the broker has the message as it has one
+// whose PUBACK it has sent. It waits for takeovers of sessions, but for no subscriber.
+func (b *Broker) publish(topic string, payload []byte, qos byte) error {
+	if b.gate.closing.Err() != nil {
+		return net.ErrClosed
+	}
+	defer b.handover.pass(b.gate.closing)()
+	pk := packets.Packet{FixedHeader: packets.FixedHeader{Type: packets.Publish, Qos: qos}, TopicName: topic, Payload: payload}
+	pk.PacketID = uint16(qos) // QoS 1 wants one, which nobody sees
+	if err := b.server.InjectPacket(b.inside, pk); err != nil {
+		return fmt.Errorf("publish on %s within the embedded broker: %w", topic, err)
+	}
+	return nil
+}
 
 // Close ends all connections and waits until they are gone. What subscribers have not read yet is lost to them. Closing
 // twice is no error.

@@ -97,6 +97,18 @@ func (h *handover) take(cl *mochi.Client, weight int64, wait time.Duration) {
 	c.release = func() { h.passing.Release(weight) }
 }
 
+// pass is take of the weight of one message that comes over no connection. It gives what lets go. closing ends with the broker.
+func (h *handover) pass(closing context.Context) (release func()) {
+	if !h.passing.TryAcquire(oneMessage) {
+		ctx, cancel := context.WithTimeout(closing, 2*takeoverWait)
+		defer cancel()
+		if h.passing.Acquire(ctx, oneMessage) != nil {
+			return func() {}
+		}
+	}
+	return func() { h.passing.Release(oneMessage) }
+}
+
 func letGo(cl *mochi.Client) {
 	if c, ok := cl.Net.Conn.(*gated); ok {
 		c.letGo()

@@ -31,6 +31,10 @@ type Options struct {
 	// nil: Accept fails.
 	Outbox *outbox.Outbox
 
+	// Embedded is the broker at the URL, where it is this process's: it is given new events without a connection in between. All else
+	// goes over one, as to other brokers. nil: the broker is another's.
+	Embedded *Broker
+
 	Discovery string // what Home Assistant's topics start with; "": it isn't listened to
 	Intake    Intake // of requests; the zero value takes none
 
@@ -281,7 +285,11 @@ func (c *Client) tend(link *link) {
 	if c.listen(link) && c.publishRetained(c.ctx, link, sent) && c.retain(c.ctx, link, sent, StateTopic(c.opts.Base), kept{Online, 1}) {
 		c.standing(link)
 		defer c.standing(nil)
-		working.Go(func() { c.deliver(link) })
+		deliver := c.deliver
+		if c.opts.Embedded != nil {
+			deliver = c.deliverInside
+		}
+		working.Go(func() { deliver(link) })
 		if c.opts.Intake.wanted() {
 			working.Go(func() { c.takeIn(link) })
 		}

@@ -56,6 +56,16 @@ func (d *deliveries) end() {
 	d.window = nil
 }
 
+// oldest is the oldest that is not acknowledged, or nil.
+func (d *deliveries) oldest() *delivery {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if len(d.window) == 0 {
+		return nil
+	}
+	return d.window[0]
+}
+
 // acknowledged takes the oldest out of the window.
 func (d *deliveries) acknowledged() {
 	d.mu.Lock()
@@ -219,12 +229,50 @@ func (c *Client) deliver(link *link) {
 	}
 }
 
-// send sends one message, and reports whether paho took it.
-func (c *Client) send(link *link, d *delivery, tokens chan<- mqtt.Token) bool {
-	m := d.message
-	if d.old || c.opts.times.now().Sub(d.made) > live {
+// deliverInside is deliver to the embedded broker of this process, which has a message as soon as it is given to it: there is no window.
+// The link says for how long the broker knows this client. What had to wait goes over it, too, one by one: there may be much of that, and
+// given to the broker at once it could be more than a subscriber's queue holds.
+func (c *Client) deliverInside(link *link) {
+	out := &c.outgoing
+	for {
+		d := out.oldest() // left by a link before this one
+		if d == nil {
+			select {
+			case d = <-out.next:
+			case <-link.down:
+				return
+			case <-c.ctx.Done():
+				return
+			}
+			out.slots <- struct{}{} // has room
+			out.mu.Lock()
+			out.window = append(out.window, d)
+			out.mu.Unlock()
+		}
+		if m, waited := c.dated(d); waited {
+			if link.publish(c.hard, m) != nil {
+				return // it is down, or the Client is closed
+			}
+		} else if err := c.opts.Embedded.publish(m.topic, m.payload, m.qos); err != nil {
+			link.cut(err)
+			return
+		}
+		out.acknowledged()
+	}
+}
+
+// dated is the message of d, which says so if it had to wait.
+func (c *Client) dated(d *delivery) (m message, waited bool) {
+	m = d.message
+	if waited = d.old || c.opts.times.now().Sub(d.made) > live; waited {
 		m.payload = replayed(m.payload)
 	}
+	return m, waited
+}
+
+// send sends one message, and reports whether paho took it.
+func (c *Client) send(link *link, d *delivery, tokens chan<- mqtt.Token) bool {
+	m, _ := c.dated(d)
 	token, err := link.hand(c.hard, m)
 	if err != nil {
 		return false
