@@ -90,7 +90,7 @@ peers-speed: build ## compare pictures a second with other programs; installs 0.
 
 bench: gpu ## measure what is claimed and rewrite testbench/RESULTS.md, with what make peers-speed has left; takes 15 minutes, wants an idle machine
 	@native/gpu.sh $(ARCH) vulkan
-	@native/packages.sh mosquitto:mosquitto
+	@native/packages.sh mosquitto:mosquitto mosquitto_sub:mosquitto-clients
 	@$(ENV) TEST_RESULTS=1 go test -count=1 -timeout 60m -v -run '^TestResults$$' ./testbench
 
 camera-results: native ## measure what is claimed of live sources and rewrite testbench/RESULTS_CAMERAS.md; takes nine minutes, wants an idle machine

@@ -19,6 +19,7 @@ import (
 // a library's others, and looks into events once all are there.
 type arrivals struct {
 	watched
+	leave  func()               // ends the connection
 	heard  []arrival            // not looked into yet
 	enough int                  // of these, for who waits to be woken
 	at     map[string]time.Time // by source and file
@@ -55,9 +56,12 @@ func arrive(t testing.TB, url string) *arrivals {
 	}
 	var hearing sync.WaitGroup
 	hearing.Go(func() { a.hear(in, out) })
-	t.Cleanup(func() {
+	a.leave = sync.OnceFunc(func() {
 		conn.Close() // what is left of it doesn't matter
 		hearing.Wait()
+	})
+	t.Cleanup(func() {
+		a.leave()
 		a.read()
 		for _, payload := range a.bad {
 			t.Errorf("bad event: %s", payload)
@@ -191,10 +195,9 @@ func (b *board) sweep(t testing.TB, names []string) {
 type backlog struct {
 	b        *board
 	p        *process
-	a        *arrivals
+	url      string // of its broker
 	pictures []string
 	turns    int
-	total    int
 }
 
 func startBacklog(t testing.TB, pictures []string) *backlog {
@@ -203,7 +206,7 @@ func startBacklog(t testing.TB, pictures []string) *backlog {
 	b.configure(t, fixedModel, "") // auto
 	b.startOnce(t)                 // finds out which delegate is best
 	p, url := b.run(t)
-	return &backlog{b: b, p: p, a: arrive(t, url), pictures: pictures}
+	return &backlog{b: b, p: p, url: url, pictures: pictures}
 }
 
 // burst gives the daemon n pictures at once. It gives what each took, and the milliseconds from a picture's move into the folder to its event.
@@ -212,15 +215,20 @@ func (l *backlog) burst(t testing.TB, n int) (cost used, latency []float64) {
 	l.turns++
 	names := l.b.stage(t, fmt.Sprint(l.turns), l.pictures, n)
 	moved := make([]time.Time, n)
+	s := startMosquittoSub(t, l.url, n)
 	cpu, begin := processTime(t, l.p.cmd.Process.Pid), time.Now()
 	for i, name := range names {
 		moved[i] = l.b.release(t, name)
 	}
-	l.total += n
-	took := l.a.wait(t, l.total).Sub(begin)
+	came, last := s.wait(t)
 	cpu = processTime(t, l.p.cmd.Process.Pid) - cpu
+	took := last.Sub(begin)
 	for i, name := range names {
-		latency = append(latency, milliseconds(l.a.came(t, "inbox", name).Sub(moved[i])))
+		at, ok := came["inbox/"+name]
+		if !ok {
+			t.Fatalf("want an event of each of %d files, have none of %s", n, name)
+		}
+		latency = append(latency, milliseconds(at.Sub(moved[i])))
 	}
 	l.b.sweep(t, names)
 	return used{milliseconds(took) / float64(n), milliseconds(cpu) / float64(n)}, latency
@@ -233,6 +241,8 @@ func (l *backlog) singly(t testing.TB, n int, rate float64) (latency []float64) 
 	l.turns++
 	names := l.b.stage(t, fmt.Sprint(l.turns), l.pictures, n)
 	moved := make([]time.Time, n)
+	a := arrive(t, l.url)
+	defer a.leave()
 	var due <-chan time.Time
 	if rate > 0 {
 		tick := time.NewTicker(time.Duration(float64(time.Second) / rate))
@@ -243,14 +253,13 @@ func (l *backlog) singly(t testing.TB, n int, rate float64) (latency []float64) 
 		if due != nil {
 			<-due
 		}
-		moved[i] = l.b.release(t, name)
-		if l.total++; due == nil {
-			l.a.wait(t, l.total)
+		if moved[i] = l.b.release(t, name); due == nil {
+			a.wait(t, i+1)
 		}
 	}
-	l.a.wait(t, l.total)
+	a.wait(t, n)
 	for i, name := range names {
-		latency = append(latency, milliseconds(l.a.came(t, "inbox", name).Sub(moved[i])))
+		latency = append(latency, milliseconds(a.came(t, "inbox", name).Sub(moved[i])))
 	}
 	l.b.sweep(t, names)
 	return latency
