@@ -164,7 +164,9 @@ func (b *Broker) publish(topic string, payload []byte, qos byte) error {
 	if b.gate.closing.Err() != nil {
 		return net.ErrClosed
 	}
-	defer b.handover.pass(b.gate.closing)()
+	if release := b.handover.acquire(b.gate.closing, oneMessage, 2*takeoverWait); release != nil {
+		defer release()
+	}
 	pk := packets.Packet{FixedHeader: packets.FixedHeader{Type: packets.Publish, Qos: qos}, TopicName: topic, Payload: payload}
 	pk.PacketID = uint16(qos) // QoS 1 wants one, which nobody sees
 	if err := b.server.InjectPacket(b.inside, pk); err != nil {

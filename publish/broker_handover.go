@@ -27,7 +27,8 @@ const takeoverWait = time.Second
 //   - a message is on its way between OnPublish and OnPacketProcessed, a will between OnWill and OnWillSent;
 //   - a session is taken over between OnSessionEstablish and OnPacketEncode, of CONNACK.
 //
-// Where a connection breaks between two of them the gate lets go for it.
+// Where a connection breaks between two of them the gate lets go for it. A message that comes over none is on its way while Broker.publish
+// runs.
 type handover struct {
 	mochi.HookBase
 	server  *mochi.Server
@@ -81,32 +82,24 @@ func (h *handover) OnWill(cl *mochi.Client, will mochi.Will) (mochi.Will, error)
 
 func (h *handover) OnWillSent(cl *mochi.Client, _ packets.Packet) { letGo(cl) }
 
-// take takes weight for cl's connection. Where that takes too long all goes on as it would without this.
+// take takes weight for cl's connection.
 func (h *handover) take(cl *mochi.Client, weight int64, wait time.Duration) {
-	c, ok := cl.Net.Conn.(*gated)
-	if !ok || c.release != nil {
-		return
+	if c, ok := cl.Net.Conn.(*gated); ok && c.release == nil {
+		c.release = h.acquire(c.gate.closing, weight, wait)
 	}
-	if !h.passing.TryAcquire(weight) {
-		ctx, cancel := context.WithTimeout(c.gate.closing, wait)
-		defer cancel()
-		if h.passing.Acquire(ctx, weight) != nil {
-			return
-		}
-	}
-	c.release = func() { h.passing.Release(weight) }
 }
 
-// pass is take of the weight of one message that comes over no connection. It gives what lets go. closing ends with the broker.
-func (h *handover) pass(closing context.Context) (release func()) {
-	if !h.passing.TryAcquire(oneMessage) {
-		ctx, cancel := context.WithTimeout(closing, 2*takeoverWait)
+// acquire takes weight, and gives what lets go of it. Where that takes too long, or closing ends, that is nil: all goes on as it would
+// without this.
+func (h *handover) acquire(closing context.Context, weight int64, wait time.Duration) (release func()) {
+	if !h.passing.TryAcquire(weight) {
+		ctx, cancel := context.WithTimeout(closing, wait)
 		defer cancel()
-		if h.passing.Acquire(ctx, oneMessage) != nil {
-			return func() {}
+		if h.passing.Acquire(ctx, weight) != nil {
+			return nil
 		}
 	}
-	return func() { h.passing.Release(oneMessage) }
+	return func() { h.passing.Release(weight) }
 }
 
 func letGo(cl *mochi.Client) {

@@ -10,7 +10,8 @@ import (
 	"github.com/eclipse/paho.mqtt.golang/packets"
 )
 
-// Every message that the broker has acknowledged, or was given without a connection, reaches a client that keeps its session, however often that comes back meanwhile.
+// Every message that the broker has acknowledged, or was given without a connection, reaches a client that keeps its session, however often
+// that comes back meanwhile.
 func TestBrokerHandover(t *testing.T) {
 	noLeak(t)
 	b, _ := guard(t, ListenOptions{})

@@ -56,6 +56,13 @@ func (d *deliveries) end() {
 	d.window = nil
 }
 
+// add puts m into the window. The caller has a slot for it.
+func (d *deliveries) add(m *delivery) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.window = append(d.window, m)
+}
+
 // oldest is the oldest that is not acknowledged, or nil.
 func (d *deliveries) oldest() *delivery {
 	d.mu.Lock()
@@ -214,9 +221,7 @@ func (c *Client) deliver(link *link) {
 		}
 		select {
 		case m := <-out.next:
-			out.mu.Lock()
-			out.window = append(out.window, m)
-			out.mu.Unlock()
+			out.add(m)
 			if !c.send(link, m, tokens) {
 				return
 			}
@@ -245,9 +250,7 @@ func (c *Client) deliverInside(link *link) {
 				return
 			}
 			out.slots <- struct{}{} // has room
-			out.mu.Lock()
-			out.window = append(out.window, d)
-			out.mu.Unlock()
+			out.add(d)
 		}
 		if m, waited := c.dated(d); waited {
 			if link.publish(c.hard, m) != nil {
