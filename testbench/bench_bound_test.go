@@ -152,8 +152,8 @@ func measureBound(t *testing.T) []figure {
 	var single, busy []stages
 	var command, daemon []used
 	var peak float64
-	for i := range rounds {
-		if !t.Run(fmt.Sprint(i+1), func(t *testing.T) {
+	for round := range rounds {
+		if !t.Run(fmt.Sprint(round+1), func(t *testing.T) {
 			workers := make([]*worker, cores)
 			for i := range workers {
 				workers[i] = newWorker(t, "")

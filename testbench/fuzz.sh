@@ -43,7 +43,7 @@ echo "built in $((SECONDS - began)) s"
 
 # only_deadline LOG TARGET: whether all that failed is Go's own deadline.
 only_deadline() {
-	[ "$(sed -E '/^fuzz: elapsed|^warning: /d; s/^(--- FAIL: [A-Za-z0-9_]+ )\(.*/\1/' "$1")" = "--- FAIL: $2 
+	[ "$(sed -E '/^fuzz: elapsed|^warning: /d; s/^(--- FAIL: [A-Za-z0-9_]+) \(.*/\1/' "$1")" = "--- FAIL: $2
     context deadline exceeded
 FAIL" ]
 }
