@@ -72,9 +72,9 @@ type FolderOptions struct {
 	Done, Failed Quota // of done/ and failed/
 
 	// Whole says whether a file holds a whole picture. It may be called by several goroutines at once; the function Whole
-	// makes one. nil: it does. A *picture.RefusedError that is Incomplete: the file
-	// is waited for, and refused after Grace. Another *picture.RefusedError: the file is refused, at once where it is
-	// known that nobody has it open for writing. Any other error: reading it failed, which is tried again later.
+	// makes one. nil: it does. A *picture.RefusedError that is Incomplete: the file is waited for, and refused after Grace.
+	// Another *picture.RefusedError: the file is refused, at once where it is known that nobody has it open for writing.
+	// Any other error: reading it failed, which is tried again later.
 	Whole func(file *io.SectionReader) error
 
 	// StateDir is where AfterKeep remembers what was processed, in folder-<Name>.processed. Made if it is missing.
