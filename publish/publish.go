@@ -6,7 +6,8 @@
 // the broker; everything else is sent again over the next connection, in the same order. The payload of an event is built
 // once, so its id is the same in every repeat. Events that no file stands for go through package outbox, which keeps them on
 // disk. States collapse to the last. Requests come over a second connection, no more of them at a time than can be worked on,
-// and are acknowledged when their answer is.
+// and are acknowledged when their answer is. A broker embedded in the same process is given new events without a connection, while the
+// Client's stands: it has them as if it had acknowledged them.
 //
 // MQTT 3.1.1 has no word for a message that a broker takes and then drops, because of an access right or its size: Check
 // reads back what it publishes to find out. The package knows nothing of frames, models or folders: it takes a decide.Event
